@@ -1,0 +1,17 @@
+"""Every call and event there is, gathered from the modules that declare them."""
+
+from types import ModuleType
+from typing import Any
+
+from contracts import hosts, people, runs
+from contracts.kinds import Call, Event
+
+SPEAKERS: tuple[ModuleType, ...] = (people, hosts, runs)
+
+
+def calls() -> tuple[Call[Any, Any], ...]:
+    return tuple(each for module in SPEAKERS for each in vars(module).values() if isinstance(each, Call))
+
+
+def events() -> tuple[Event[Any], ...]:
+    return tuple(each for module in SPEAKERS for each in vars(module).values() if isinstance(each, Event))
