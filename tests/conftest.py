@@ -1,0 +1,39 @@
+"""Real servers, started once for all tests that only use them. A test that kills one starts its own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from runtime import log
+from runtime.bus import Bus
+from tests.servers import Mongod, NatsPlane, mongod, nats_plane
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logs():
+    log.configure("console")
+
+
+@pytest_asyncio.fixture(scope="session")
+async def nats(tmp_path_factory) -> AsyncIterator[NatsPlane]:
+    """Hub and leaves js, bj."""
+    async with nats_plane(tmp_path_factory.mktemp("nats")) as plane:
+        yield plane
+
+
+@pytest_asyncio.fixture(scope="session")
+async def mongo(tmp_path_factory) -> AsyncIterator[Mongod]:
+    async with mongod(tmp_path_factory.mktemp("mongo")) as server:
+        yield server
+
+
+def service_bus(nats: NatsPlane, name: str, *, concurrency: int = 100) -> Bus:
+    """The bus as the service `name` has it, with its own credentials."""
+    return Bus.of_service(
+        name,
+        servers=(nats.hub_url,),
+        credentials=nats.trust.credentials(name),
+        ca=nats.trust.ca,
+        concurrency=concurrency,
+    )
