@@ -1,0 +1,55 @@
+"""The ports of the one-machine plane, all on loopback: one table, each with a setting."""
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+LOOPBACK = "127.0.0.1"
+PREFIX = "DROVER_PORT_"
+
+
+class PortTaken(SystemExit):
+    """Something else listens on a port that we need; the message is the line that says which and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """`DROVER_PORT_<NAME>` in the environment sets another one."""
+
+    gateway: int = 8470
+    """The API."""
+    resources: int = 8471
+    jobs_1: int = 8472
+    jobs_2: int = 8473
+    """Health and metrics of the services."""
+    hub: int = 14222
+    leaf_js: int = 14223
+    leaf_bj: int = 14224
+    """Where services and agents connect."""
+    hub_leaves: int = 17422
+    """Where leaves connect to the hub."""
+    hub_monitor: int = 18222
+    leaf_js_monitor: int = 18223
+    leaf_bj_monitor: int = 18224
+    mongo: int = 17017
+
+
+NATS_PORTS = ("hub", "leaf_js", "leaf_bj", "hub_leaves", "hub_monitor", "leaf_js_monitor", "leaf_bj_monitor")
+MONGO_PORTS = ("mongo",)
+SERVICE_PORTS = tuple(field.name for field in fields(Ports) if field.name not in {*NATS_PORTS, *MONGO_PORTS})
+
+
+def check_free(ports: Ports, names: Iterable[str]) -> None:
+    """Raises PortTaken for the first of these that somebody listens on."""
+    for name in names:
+        with socket.socket() as probe:
+            # As the servers themselves do: connections of a plane that was stopped just now are no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            port = getattr(ports, name)
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError as error:
+                raise PortTaken(
+                    f"port {port}, meant for {name}, cannot be used ({error.strerror}):"
+                    f" set {PREFIX}{name.upper()} to a free one"
+                ) from None

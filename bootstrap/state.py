@@ -1,0 +1,99 @@
+"""The one folder in which a one-machine plane keeps everything, and the lock that lets only one use it."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrap.files import keep
+
+SETTING = "DROVER_STATE"
+
+
+class AlreadyRunning(SystemExit):
+    """Another plane uses this folder; the message is the line that says so."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What is where below the folder."""
+
+    root: Path
+
+    @property
+    def trust(self) -> Path:
+        return self.root / "trust"
+
+    @property
+    def nats(self) -> Path:
+        return self.root / "nats"
+
+    @property
+    def mongo(self) -> Path:
+        return self.root / "mongo"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    def log(self, process: str) -> Path:
+        """What the process said since the plane was started; a part's log tells which of its processes ended."""
+        return self.logs / f"{process}.log"
+
+    def procfile(self, part: str) -> Path:
+        """`servers` or `drover`: one honcho each, so that what others need starts first and ends last."""
+        return self.root / f"Procfile.{part}"
+
+    @property
+    def environment(self) -> Path:
+        return self.root / "plane.env"
+
+    @property
+    def password_file(self) -> Path:
+        return self.root / "first-admin-password"
+
+    def agent(self, name: str) -> Path:
+        return self.root / "agents" / name
+
+    def agent_facts(self, name: str) -> Path:
+        """What this agent says instead of the machine's own facts, so that several on one machine differ."""
+        return self.root / "facts" / name
+
+    def join_file(self, name: str) -> Path:
+        """Where the agent waits for its join token."""
+        return self.root / "join" / name
+
+    def password(self) -> str:
+        """The first admin's, made at the first start."""
+        return keep(self.password_file, lambda: secrets.token_urlsafe(12).encode()).decode()
+
+    def make(self) -> None:
+        for folder in (self.root, self.nats, self.mongo, self.logs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[int]:
+        """Hold the lock; gives its descriptor, to be passed to whoever must hold it too.
+
+        The kernel lets go when the last process that has it ends, however it ends. Raises AlreadyRunning.
+        """
+        self.make()
+        file = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(file, 32).decode(errors="replace").strip() or "unknown"
+            os.close(file)
+            raise AlreadyRunning(
+                f"Drover already runs with the state in {self.root} (process {holder}):"
+                f" stop that one with Ctrl-C, or name another folder in {SETTING}"
+            ) from None
+        try:
+            os.truncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+            yield file
+        finally:
+            os.close(file)
