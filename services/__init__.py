@@ -1,0 +1,1 @@
+"""The five services. Each answers calls on the bus and owns its database; none imports another."""

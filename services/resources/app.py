@@ -1,0 +1,174 @@
+"""Wires the resources service together, top to bottom. The only place where its parts meet."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+
+import structlog
+
+from contracts import subjects
+from contracts.errors import Unavailable
+from runtime import log as logs
+from runtime import nats_jwt
+from runtime.bus import AgentEndpoint, Bus, Connection, Endpoint, Options
+from runtime.bus.streams import EVENTS, ensure_stream
+from runtime.health import HealthServer
+from runtime.mongo import Database, connect, while_it_answers
+from runtime.nats_jwt import BadKey, BadToken, Key
+from runtime.settings import BadSettings, load
+from services.resources.endpoints import endpoints
+from services.resources.enrolment.credentials import Credentials
+from services.resources.enrolment.service import EnrolmentService, Told
+from services.resources.enrolment.store import AdmissionStore, ChallengeStore
+from services.resources.hosts.service import HostService
+from services.resources.hosts.store import HostStore
+from services.resources.integrations.service import IntegrationIssuer, IntegrationService
+from services.resources.integrations.store import IntegrationStore
+from services.resources.join_tokens.service import JoinTokenService
+from services.resources.join_tokens.store import JoinTokenStore
+from services.resources.presence.store import PresenceStore
+from services.resources.presence.watch import PresenceWatch
+from services.resources.revocations.announcer import Announcer
+from services.resources.revocations.ending import Ending
+from services.resources.revocations.service import RevocationService
+from services.resources.revocations.store import RevocationStore
+from services.resources.settings import Settings, command_keys, relays
+from services.resources.targets.service import TargetService
+from services.resources.targets.store import TargetStore
+
+log = structlog.get_logger()
+
+NAME = "resources"
+MISSED_BEATS = 3
+"""A host that missed so many heartbeats is offline."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """The keys of the settings, read and checked."""
+
+    agents: Key
+    integrations: Key
+    operator: Key
+    account: str
+    account_made: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Trust":
+        """Raises BadSettings."""
+        try:
+            claims = nats_jwt.read(settings.account_jwt)
+            return cls(
+                agents=Key(settings.agent_signing_seed),
+                integrations=Key(settings.integration_signing_seed),
+                operator=Key(settings.operator_signing_seed),
+                account=claims["sub"],
+                account_made=claims["iat"],
+            )
+        except (BadKey, BadToken) as error:
+            raise BadSettings(f"RESOURCES_*_SEED and RESOURCES_ACCOUNT_JWT: {error}") from None
+
+
+class Stores:
+    def __init__(self, database: Database, *, window_s: float, idcs: Collection[str]) -> None:
+        self.hosts = HostStore(database)
+        self.targets = TargetStore(database)
+        self.tokens = JoinTokenStore(database)
+        self.challenges = ChallengeStore(database)
+        self.revocations = RevocationStore(database)
+        self.ending = Ending(database, self.hosts, self.revocations)
+        self.integrations = IntegrationStore(database, self.revocations)
+        self.presence = PresenceStore(database, rewrite_s=window_s / MISSED_BEATS / 2)
+        self.admissions = AdmissionStore(
+            database, self.hosts, self.challenges, self.tokens, self.revocations, self.ending, idcs=idcs
+        )
+
+    async def prepare(self) -> None:
+        for each in (self.hosts, self.tokens, self.challenges, self.revocations):
+            await each.prepare()
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Bus]:
+    """One instance of the service, from the first answer to the last."""
+    trust = Trust.of(settings)
+    told = Told(settings.ca, command_keys(settings), relays(settings))
+    window_s = MISSED_BEATS * settings.heartbeat_s
+    bus = Bus.of_service(
+        NAME,
+        servers=settings.nats_url,
+        credentials=settings.nats_credentials,
+        ca=settings.nats_ca,
+        concurrency=settings.concurrency,
+    )
+    async with _database(settings) as database:
+        stores = Stores(database, window_s=window_s, idcs=told.relays)
+        await stores.prepare()
+        await stores.revocations.offer_account(settings.account_jwt, trust.account_made)
+        announcer = Announcer(stores.revocations, _system_connection(settings), trust.operator)
+        answers = _answers(settings, trust, told, stores, announcer, bus)
+        async with (
+            announcer,
+            bus,
+            PresenceWatch(stores.presence, bus, window_s=window_s),
+            HealthServer(bus, host=settings.http_host, port=settings.http_port),
+        ):
+            await _ensure_events(bus)
+            await bus.serve(while_it_answers(answers))
+            log.info("resources.serving", instance=bus.instance)
+            yield bus
+
+
+def _answers(
+    settings: Settings, trust: Trust, told: Told, stores: Stores, announcer: Announcer, bus: Bus
+) -> list[Endpoint | AgentEndpoint]:
+    credentials = Credentials(trust.agents, trust.account, settings.credentials_lifetime_s)
+    issuer = IntegrationIssuer(trust.integrations, trust.account, settings.public_nats, settings.ca)
+    window_s = MISSED_BEATS * settings.heartbeat_s
+    return endpoints(
+        HostService(stores.hosts, bus, window_s=window_s),
+        TargetService(stores.targets, window_s=window_s),
+        JoinTokenService(stores.tokens, idcs=told.relays),
+        EnrolmentService(stores.challenges, stores.admissions, stores.hosts, credentials, announcer, bus, told),
+        RevocationService(stores.hosts, stores.ending, announcer, bus),
+        IntegrationService(stores.integrations, issuer, announcer),
+    )
+
+
+@contextlib.asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[Database]:
+    database = await connect(settings.mongo_url, settings.mongo_database or NAME)
+    try:
+        yield database
+    finally:
+        database.client.close()
+
+
+def _system_connection(settings: Settings) -> Connection:
+    return Connection(
+        Options(
+            name=f"{NAME}-claims",
+            servers=settings.nats_url,
+            credentials=settings.sys_credentials,
+            ca=settings.nats_ca,
+            inbox=subjects.inbox(NAME),
+        )
+    )
+
+
+async def _ensure_events(bus: Bus) -> None:
+    while True:
+        try:
+            return await ensure_stream(bus.connection, EVENTS)
+        except Unavailable as error:
+            # A hub that starts serves clients a moment before its streams.
+            log.warning("events.waiting", error=error.message)
+            await asyncio.sleep(1)
+
+
+async def serve(stop: asyncio.Event) -> None:
+    settings = load(Settings, prefix="RESOURCES_")
+    logs.configure(settings.log_format, service=NAME)
+    async with running(settings):
+        await stop.wait()

@@ -1,0 +1,100 @@
+"""A host, what people may change about it, and how its names are compared. Pure."""
+
+import hashlib
+import ipaddress
+
+import msgspec
+from msgspec import UNSET
+
+from contracts.errors import Conflict
+from contracts.hosts import ChangeHost, Host, HostFacts, HostState, Presence
+
+MOVES: dict[HostState, frozenset[HostState]] = {
+    HostState.DEPLOYING: frozenset(HostState),
+    HostState.STANDBY: frozenset(HostState),
+    HostState.IN_SERVICE: frozenset(HostState) - {HostState.DEPLOYING},
+    HostState.MAINTENANCE: frozenset(HostState),
+    HostState.FAULTY: frozenset(HostState),
+    HostState.RETIRED: frozenset({HostState.RETIRED, HostState.DEPLOYING, HostState.STANDBY}),
+}
+"""Two moves are steps too long: a host in service is taken out before it is deployed anew, and a retired one comes back
+through deployment or the standby pool."""
+
+EVERY_HOST_HAS = frozenset({"127.0.0.1", "::1"})
+"""Addresses that name no host in particular; as a target they would mean everybody."""
+
+
+def changed(host: Host, request: ChangeHost) -> Host:
+    """The host after the change, with its next revision; the same object if nothing differs. Raises Conflict."""
+    if host.revoked:
+        raise Conflict("host.revoked", f"{host.id} is revoked; its record stays as it was. Enrol it as a new host.")
+    if request.revision is not None and request.revision != host.revision:
+        raise Conflict(
+            "host.changed_meanwhile",
+            f"{host.id} has revision {host.revision} by now, not {request.revision}. Look again, then change it.",
+        )
+    state = host.state if request.state is UNSET else request.state
+    if state not in MOVES[host.state]:
+        raise Conflict(
+            "host.wrong_state",
+            f"{host.id} is {host.state} and cannot become {state} at once;"
+            f" it can become {', '.join(sorted(MOVES[host.state] - {host.state}))}.",
+        )
+    after = msgspec.structs.replace(
+        host,
+        state=state,
+        business=host.business if request.business is UNSET else request.business,
+        product_line=host.product_line if request.product_line is UNSET else request.product_line,
+        tags=host.tags if request.tags is UNSET else ordered(request.tags),
+        labels=host.labels if request.labels is UNSET else request.labels,
+    )
+    return host if after == host else msgspec.structs.replace(after, revision=host.revision + 1)
+
+
+def ordered(tags: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(tags)))
+
+
+def canonical_ip(text: str) -> str:
+    """One spelling per address; what is no address comes back as it is, and matches none."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.IPv6Address(int(address)))  # without the scope, which is a name of the host's own
+    return str(address)
+
+
+def is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def addresses(facts: HostFacts) -> tuple[str, ...]:
+    """The IPs that name this host, in the agent's order."""
+    told = dict.fromkeys(canonical_ip(each) for each in facts.ips if is_ip(each))
+    return tuple(each for each in told if each not in EVERY_HOST_HAS)
+
+
+def canonical_hostname(text: str) -> str:
+    """Host names are compared without regard to case, as DNS has it."""
+    return text.lower()
+
+
+def facts_hash(facts: HostFacts) -> str:
+    """Equal facts have equal hashes, so that a hello without news writes nothing."""
+    return hashlib.sha256(msgspec.json.encode(facts)).hexdigest()
+
+
+def with_presence(host: Host, *, heard_after: float) -> Host:
+    """Whether a host is there is a matter of when it was heard last (seconds since 1970), not of what was announced."""
+    last = host.presence.last_seen
+    online = not host.revoked and last is not None and last.timestamp() >= heard_after
+    presence = Presence(online=online, last_seen=last, open_tasks=host.presence.open_tasks)
+    return msgspec.structs.replace(host, presence=presence)

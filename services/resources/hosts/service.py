@@ -1,0 +1,59 @@
+"""What people do with hosts: look, and change what they entered. Each public method is one use case."""
+
+import time
+
+import structlog
+
+from contracts.errors import Conflict, NotFound
+from contracts.hosts import ChangeHost, Host, HostChanged, HostRef, Hosts, ListHosts, host_changed
+from contracts.people import Principal
+from runtime.bus import Bus
+from services.resources.hosts import model
+from services.resources.hosts.document import at
+from services.resources.hosts.store import HostStore
+
+log = structlog.get_logger()
+
+TRIES = 5
+"""A change without a revision is the caller's word against whatever stands there, so it is tried again."""
+
+
+class HostService:
+    def __init__(self, hosts: HostStore, bus: Bus, *, window_s: float) -> None:
+        """A host is online if it was heard within the last `window_s` seconds."""
+        self._hosts, self._bus, self._window_s = hosts, bus, window_s
+
+    async def list(self, request: ListHosts, _: Principal) -> Hosts:
+        heard_after = self._heard_after()
+        found = await self._hosts.page(request, heard_after=at(heard_after))
+        page = [model.with_presence(host, heard_after=heard_after) for host in found[: request.limit]]
+        return Hosts(hosts=page, next=page[-1].id if len(found) > request.limit else "")
+
+    async def show(self, request: HostRef, _: Principal) -> Host:
+        return model.with_presence(await self._get(request.host), heard_after=self._heard_after())
+
+    async def change(self, request: ChangeHost, principal: Principal) -> Host:
+        for _ in range(TRIES):
+            before = await self._get(request.host)
+            after = model.changed(before, request)
+            if after is before or await self._hosts.save_change(before, after):
+                break
+        else:
+            raise Conflict("host.changed_meanwhile", f"{request.host} is changed by others all the time. Try again.")
+        if after is not before:
+            log.info("host.changed", host=after.id, revision=after.revision, by=principal.name)
+            await self._bus.announce(host_changed, HostChanged(host=after.id, what="changed", revision=after.revision))
+        return model.with_presence(after, heard_after=self._heard_after())
+
+    async def _get(self, host: str) -> Host:
+        record = await self._hosts.get(host)
+        if record is None:
+            raise unknown(host)
+        return record.host
+
+    def _heard_after(self) -> float:
+        return time.time() - self._window_s
+
+
+def unknown(host: str) -> NotFound:
+    return NotFound("host.unknown", f"There is no host {host}.")

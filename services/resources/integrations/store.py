@@ -1,0 +1,80 @@
+"""Integrations in MongoDB: what they were given, never their seed."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+from pymongo import ASCENDING, ReturnDocument
+
+from contracts.people import Integration
+from runtime.mongo import Database, Document, DuplicateKeyError, Session, together
+from services.resources.revocations.store import Revocation, RevocationStore
+
+LISTED = 200
+
+
+@dataclass(frozen=True)
+class IntegrationRecord:
+    integration: Integration
+    user_key: str
+    by: str
+
+
+class IntegrationStore:
+    def __init__(self, database: Database, revocations: RevocationStore) -> None:
+        self._database, self._revocations = database, revocations
+        self._integrations = database["integrations"]
+
+    async def add(self, record: IntegrationRecord) -> bool:
+        """False if the name is taken by one that is neither revoked nor expired."""
+        free = {
+            "_id": record.integration.name,
+            "$or": [{"revoked": True}, {"expires_at": {"$lt": datetime.now(UTC)}}],
+        }
+        try:
+            await self._integrations.replace_one(free, _to_document(record), upsert=True)
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def all(self) -> list[Integration]:
+        """By name; at most as many as one message carries."""
+        found = self._integrations.find().sort("_id", ASCENDING).limit(LISTED)
+        return [_to_integration(document) for document in await found.to_list(None)]
+
+    async def revoke(self, name: str, by: str) -> Integration | None:
+        """None if there is none of that name. Revoking twice changes nothing."""
+
+        async def work(session: Session) -> Document | None:
+            now = datetime.now(UTC)
+            ended = await self._integrations.find_one_and_update(
+                {"_id": name, "revoked": False},
+                {"$set": {"revoked": True, "revocation": {"by": by, "at": now}}},
+                return_document=ReturnDocument.AFTER,
+                session=session,
+            )
+            if ended is not None:
+                # Its key is never used again, so a date that is ahead of every clock does no harm.
+                until = int(ended["expires_at"].timestamp())
+                await self._revocations.add(
+                    Revocation(ended["user_key"], issued_until=until, needed_until=ended["expires_at"]), session
+                )
+            return ended
+
+        document = await together(self._database, work) or await self._integrations.find_one({"_id": name})
+        return _to_integration(document) if document else None
+
+
+def _to_document(record: IntegrationRecord) -> Document:
+    kept = ("calls", "events", "created_at", "expires_at", "revoked")
+    values = msgspec.to_builtins(record.integration, builtin_types=(datetime,))
+    return {
+        "_id": record.integration.name,
+        **{name: values[name] for name in kept},
+        "user_key": record.user_key,
+        "created_by": record.by,
+    }
+
+
+def _to_integration(document: Document) -> Integration:
+    return msgspec.convert(document | {"name": document["_id"]}, Integration)

@@ -1,0 +1,55 @@
+"""Who may let hosts in, and how many. Each public method is one use case."""
+
+import secrets
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import structlog
+
+from contracts.errors import Invalid, NotFound
+from contracts.hosts import CreateJoinToken, JoinToken, JoinTokenRef, JoinTokens
+from contracts.people import Nothing, Principal
+from runtime import ids
+from runtime.signing import sha256
+from services.resources.hosts.model import ordered
+from services.resources.idcs import reserved
+from services.resources.join_tokens.store import JoinTokenStore
+
+log = structlog.get_logger()
+
+
+class JoinTokenService:
+    def __init__(self, tokens: JoinTokenStore, *, idcs: Collection[str]) -> None:
+        """`idcs` are those that have a relay."""
+        self._tokens, self._idcs = tokens, idcs
+
+    async def create(self, request: CreateJoinToken, principal: Principal) -> JoinToken:
+        if reserved(request.idc):
+            raise Invalid("idc.reserved", f"No IDC can be called {request.idc}: Drover uses that name itself.")
+        if request.idc not in self._idcs:
+            known = ", ".join(sorted(self._idcs))
+            raise Invalid("idc.unknown", f"There is no IDC {request.idc}; those with a relay are {known}.")
+        secret = ids.secret()
+        token = JoinToken(
+            id=f"j-{secrets.token_hex(6)}",
+            idc=request.idc,
+            expires_at=datetime.now(UTC) + timedelta(seconds=request.expires_in_s),
+            uses_left=request.uses,
+            created_by=principal.name,
+            secret=secret,
+        )
+        given = msgspec.structs.replace(request, tags=ordered(request.tags))
+        await self._tokens.add(token, given, sha256(secret.encode()))
+        log.info("join_token.created", token=token.id, idc=token.idc, uses=token.uses_left, by=principal.name)
+        return token
+
+    async def list(self, _: Nothing, __: Principal) -> JoinTokens:
+        return JoinTokens(tokens=await self._tokens.working())
+
+    async def withdraw(self, request: JoinTokenRef, principal: Principal) -> JoinToken:
+        token = await self._tokens.withdraw(request.id, principal.name)
+        if token is None:
+            raise NotFound("join.token_unknown", "There is no such join token.")
+        log.info("join_token.withdrawn", token=token.id, by=principal.name)
+        return token

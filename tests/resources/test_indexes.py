@@ -1,0 +1,144 @@
+"""Every query that this service sends has an index: MongoDB itself tells, while every use case is used."""
+
+import contextlib
+
+import pytest
+
+from contracts import hosts, people
+from contracts.errors import Invalid
+from contracts.hosts import (
+    ChangeHost,
+    CreateJoinToken,
+    HostFacts,
+    HostFilter,
+    HostState,
+    JoinTokenRef,
+    ListHosts,
+    RevokeHost,
+)
+from contracts.people import CreateIntegration, IntegrationRef, Nothing
+from tests.resources.people import Agent, Keys
+from tests.servers import until
+
+FILTERS = (
+    {"ids": ("h-1",)},
+    {"ips": ("10.0.0.1",)},
+    {"hostnames": ("web",)},
+    {"idcs": ("js",)},
+    {"businesses": ("shop",)},
+    {"product_lines": ("cart",)},
+    {"states": (HostState.IN_SERVICE,)},
+    {"tags": ("web",)},
+)
+
+
+@contextlib.asynccontextmanager
+async def profiled(database):
+    """What MongoDB did meanwhile: the entries of its profiler."""
+    seen = []
+    await database.command("profile", 2)
+    try:
+        yield seen
+    finally:
+        await database.command("profile", 0)
+        seen += await database["system.profile"].find({"ns": {"$not": {"$regex": "system"}}}).to_list(None)
+        await database["system.profile"].drop()
+
+
+async def test_no_query_reads_a_whole_collection(ask, tmp_path):
+    async with profiled(ask.database) as seen:
+        await _every_use_case(ask, tmp_path)
+    assert [each["command"] for each in seen if "COLLSCAN" in each.get("planSummary", "")] == []
+    planned = {each["ns"].partition(".")[2] for each in seen if "IXSCAN" in each.get("planSummary", "")}
+    assert planned >= {"hosts", "join_tokens", "revocations", "integrations"}
+
+
+async def test_of_three_thousand_hosts_only_those_that_fit_are_read(ask):
+    """Sorting by id would let an index on the id alone pass for one; the number of documents read tells."""
+    await _herd(ask)
+    given = {"business": "bank", "product_line": "card", "tags": ("rare",), "state": HostState.FAULTY}
+    one = await ask.host("bj", ips=["172.16.0.1"], hostname="lone.example", **given)
+    filters = (
+        {"ids": (one,)},
+        {"ips": ("172.16.0.1",)},
+        {"hostnames": ("lone.example",)},
+        {"idcs": ("bj",)},
+        {"businesses": ("bank",)},
+        {"product_lines": ("card",)},
+        {"states": (HostState.FAULTY,)},
+        {"tags": ("rare",)},
+    )
+    async with profiled(ask.database) as seen:
+        for each in filters:
+            assert [host.id for host in (await ask(hosts.list_hosts, ListHosts(**each))).hosts] == [one]
+            assert [host.id for host in (await ask.resolve(**each)).hosts] == [one]
+        for search in ("lone", "172.16", one):
+            assert [host.id for host in (await ask(hosts.list_hosts, ListHosts(search=search))).hosts] == [one]
+    reads = [each for each in seen if each["ns"].endswith(".hosts") and each["op"] in {"query", "command"}]
+    assert len(reads) >= 2 * len(filters) + 3
+    for read in reads:
+        assert read["docsExamined"] <= 5, (read["command"], read["planSummary"])
+
+
+async def test_a_page_in_the_middle_reads_the_page_only(ask):
+    await _herd(ask)
+    async with profiled(ask.database) as seen:
+        for given in ({}, {"businesses": ("shop",)}, {"tags": ("web",)}, {"idcs": ("js",)}):
+            await ask(hosts.list_hosts, ListHosts(after="h-01000", limit=50, **given))
+    pages = {"find": "hosts", "limit": 51}  # presence looks at hosts too, by its own clock
+    reads = [each for each in seen if pages.items() <= each.get("command", {}).items()]
+    assert len(reads) == 4
+    for read in reads:
+        assert (read["nreturned"], read["docsExamined"]) == (51, 51), read["planSummary"]
+
+
+async def _herd(ask):
+    host = await ask.host("js", ips=["10.0.0.1"], hostname="web", business="shop", product_line="cart", tags=("web",))
+    example = await ask.database["hosts"].find_one({"_id": host})
+    many = [
+        {**example, "_id": f"h-{n:05}", "user_key": str(n), "hostname": f"web-{n}", "ips": [f"10.0.{n >> 8}.{n & 255}"]}
+        for n in range(3000)
+    ]
+    await ask.database["hosts"].insert_many(many)
+
+
+async def _every_use_case(ask, tmp_path):
+    keys = Keys()
+    given = {"business": "shop", "product_line": "cart", "tags": ("web",)}
+    token = await ask.token(uses=5, **given)
+    await ask.enrol(token, HostFacts(hostname="old"), keys)
+    enrolled = await ask.enrol(token, HostFacts(hostname="web", ips=("10.0.0.1",)), keys)
+    async with Agent(tmp_path, keys, enrolled) as agent:
+        await agent.hello(HostFacts(hostname="web", ips=("10.0.0.1", "10.0.0.2")))
+        await agent.heartbeat()
+        await agent.renew()
+
+        async def swept():
+            found = await ask.database["hosts"].find_one({"_id": enrolled.host})
+            return "mark" in found["presence"] and not found["presence"]["online"]
+
+        await until(swept, "the host was seen and swept")
+    for each in FILTERS:
+        await ask(hosts.list_hosts, ListHosts(**each))
+        await ask(hosts.list_hosts, ListHosts(**each, online=True, search="web", after="h"))
+        excluded = HostFilter(**{"tags": ("none",), **each})
+        with contextlib.suppress(Invalid):
+            await ask.resolve(ids=(enrolled.host,), exclude=excluded, allow_unknown=True)
+    for each in FILTERS[1:]:
+        await ask.resolve(**each)
+    await ask.resolve(all=True)
+    for empty in ({"local": True}, {"idcs": ("bj",)}):
+        with pytest.raises(Invalid):
+            await ask.resolve(**empty)
+    for online in (True, False, None):
+        await ask(hosts.list_hosts, ListHosts(online=online))
+    await ask(hosts.list_hosts, ListHosts(search="10.0"))
+    await ask(hosts.change_host, ChangeHost(host=enrolled.host, business="bank"))
+    await ask(hosts.revoke_host, RevokeHost(host=enrolled.host, why="test"))
+    made = await ask(hosts.create_join_token, CreateJoinToken(idc="js"))
+    await ask(hosts.list_join_tokens, Nothing())
+    await ask(hosts.withdraw_join_token, JoinTokenRef(id=made.id))
+    await ask(people.create_integration, CreateIntegration(name="i-x", calls=("resources.hosts.list",)))
+    await ask(people.list_integrations, Nothing())
+    await ask(people.revoke_integration, IntegrationRef(name="i-x"))
+    await ask(people.create_integration, CreateIntegration(name="i-x", calls=("resources.hosts.list",)))
