@@ -1,0 +1,131 @@
+"""Wires the jobs service together, top to bottom. The only place where its parts meet."""
+
+import asyncio
+import hashlib
+from collections import Counter
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import structlog
+
+from contracts.agents import GRANT_CONTEXT
+from runtime import log
+from runtime.background import background
+from runtime.bus import Bus
+from runtime.health import HealthServer
+from runtime.mongo import Database, connect
+from runtime.settings import load
+from runtime.signing import Box, Signer
+from services.jobs.dispatch.bodies import BodyDesk
+from services.jobs.dispatch.conductor import Tools
+from services.jobs.dispatch.conductors import Conductors
+from services.jobs.dispatch.grants import Grants
+from services.jobs.dispatch.part import Patience
+from services.jobs.dispatch.strays import Strays
+from services.jobs.dispatch.ticker import Ticker
+from services.jobs.endpoints import endpoints
+from services.jobs.leases.keeper import LeaseKeeper
+from services.jobs.leases.store import LeaseStore
+from services.jobs.metrics import JobsMetrics
+from services.jobs.output.service import OutputService
+from services.jobs.output.store import OutputStore
+from services.jobs.results.ingest import Ingest
+from services.jobs.results.service import ResultService
+from services.jobs.results.settling import Settler
+from services.jobs.results.store import OutcomeStore
+from services.jobs.results.stored import Telling
+from services.jobs.runs.service import RunService
+from services.jobs.runs.store import RunStore
+from services.jobs.settings import Settings
+from services.jobs.waves import WaveIndex
+
+NAME = "jobs"
+logger = structlog.get_logger()
+
+
+async def serve(stop: asyncio.Event) -> None:
+    settings = load(Settings, "JOBS_")
+    log.configure(settings.log_format, service=NAME)
+    database = await connect(settings.mongo_url, settings.mongo_database or NAME)
+    bus = Bus.of_service(
+        NAME,
+        servers=settings.nats_url,
+        credentials=settings.nats_credentials,
+        ca=settings.nats_ca,
+        concurrency=settings.concurrency,
+    )
+    async with bus:
+        await work(settings, bus, database, stop)
+
+
+@dataclass(frozen=True)
+class Stores:
+    runs: RunStore
+    outcomes: OutcomeStore
+    output: OutputStore
+    leases: LeaseStore
+
+
+async def work(settings: Settings, bus: Bus, database: Database, stop: asyncio.Event) -> None:
+    """Everything on a connected bus and database, until `stop`; then in the opposite order to an end."""
+    stores = await _stores(database)
+    tools = _tools(settings, bus, stores)
+    waves = WaveIndex(stores.runs)
+    settler = Settler(bus, stores.runs, stores.outcomes, waves)
+    strays = Strays(bus, tools.grants, stores.runs)
+    conductors = Conductors(tools, waves, settler, strays)
+    telling = Telling(bus, tools.grants)
+    ingest = Ingest(
+        bus=bus,
+        runs=stores.runs,
+        outcomes=stores.outcomes,
+        output=stores.output,
+        waves=waves,
+        telling=telling,
+        hearing=conductors,
+        settling=settler,
+        max_bytes=settings.results_max_bytes,
+        counters=tools.counters,
+    )
+    health = HealthServer(bus, host=settings.http_host, port=settings.http_port)
+    health.registry.register(JobsMetrics(tools.counters, lambda: conductors.held))
+    content_key = hashlib.blake2b(b"drover/idempotency", key=settings.key("secrets_key")).digest()
+    table = endpoints(
+        RunService(bus, stores.runs, conductors, stores.outcomes.facts, tools.box, content_key),
+        ResultService(stores.runs, stores.outcomes, waves, conductors),
+        OutputService(stores.outcomes, stores.output, waves),
+        BodyDesk(stores.runs, waves),
+    )
+    keeper = LeaseKeeper(bus.instance, settings.lease_s, stores.leases, stores.runs, conductors.look)
+    async with AsyncExitStack() as stack:
+        beside = background("beside requests", tools.ticker.run(), settler.run(), strays.run(), telling.run())
+        for part in (health, beside, conductors, ingest, keeper.holding()):
+            await stack.enter_async_context(part)
+        await bus.serve(table)
+        logger.info("jobs.serving", instance=bus.instance)
+        await stop.wait()
+
+
+async def _stores(database: Database) -> Stores:
+    stores = Stores(RunStore(database), OutcomeStore(database), OutputStore(database), LeaseStore(database))
+    for store in (stores.runs, stores.outcomes, stores.output, stores.leases):
+        await store.prepare()
+    return stores
+
+
+def _tools(settings: Settings, bus: Bus, stores: Stores) -> Tools:
+    patience = Patience(
+        silence_s=settings.silence_s,
+        start_margin_s=settings.start_margin_s,
+        clock_skew_s=settings.clock_skew_s,
+    )
+    return Tools(
+        bus=bus,
+        runs=stores.runs,
+        outcomes=stores.outcomes,
+        grants=Grants(Signer(settings.key("signing_seed"), GRANT_CONTEXT), bus.instance),
+        box=Box(settings.key("secrets_key")),
+        ticker=Ticker(),
+        patience=patience,
+        counters=Counter(),
+    )

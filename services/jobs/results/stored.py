@@ -1,0 +1,77 @@
+"""Tells hosts that what they sent is kept, so that they may free it. Signed: a host believes nobody else."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from contracts import subjects
+from contracts.agents import Stored, StoredItem, Verb
+from runtime.bus import Bus, Disconnected
+from runtime.signing import sha256
+from services.jobs.dispatch.grants import Grants
+from services.jobs.results.documents import Arrived
+
+SLICE = 25
+LASTS_S = 300.0
+GATHER_S = 2.0
+"""Nobody waits for this word, and telling a host costs more work on the way than storing what it is about: it comes
+when the burst of a run is over, and one for all that the host sent meanwhile."""
+AGAIN_S = 1.0
+MOST_ITEMS = 5000
+"""In one message; some 300 KB."""
+_encoder = msgspec.json.Encoder()
+
+Host = tuple[str, str]
+"""IDC and id."""
+
+
+class Telling:
+    """One message per host, without a reply: a lost one is made good when the host sends again."""
+
+    def __init__(self, bus: Bus, grants: Grants) -> None:
+        self._bus, self._grants = bus, grants
+        self._untold: dict[Host, list[StoredItem]] = {}
+        self._news = asyncio.Event()
+
+    def later(self, arrived: Iterable[Arrived]) -> None:
+        """These are in MongoDB."""
+        for each in arrived:
+            origin = each.origin
+            self._untold.setdefault((origin.idc, origin.host), []).append(StoredItem(origin.task, each.n))
+            self._news.set()
+
+    async def run(self) -> None:
+        """Until cancelled; what was stored until then is told."""
+        try:
+            while True:
+                await self._news.wait()
+                await asyncio.sleep(GATHER_S)
+                self._news.clear()
+                try:
+                    await self._tell()
+                except Disconnected:
+                    self._news.set()
+                    await asyncio.sleep(AGAIN_S)
+        finally:
+            with contextlib.suppress(Disconnected):
+                await self._tell()
+
+    async def _tell(self) -> None:
+        """Raises Disconnected; the rest is then still to be told."""
+        for number, host in enumerate(list(self._untold)):
+            items = self._untold.pop(host)
+            try:
+                await self._tell_host(host, items)
+            except BaseException:
+                self._untold[host] = items + self._untold.get(host, [])
+                raise
+            if number % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
+
+    async def _tell_host(self, host: Host, items: Sequence[StoredItem]) -> None:
+        for start in range(0, len(items), MOST_ITEMS):
+            body = _encoder.encode(Stored(items=tuple(items[start : start + MOST_ITEMS])))
+            headers = self._grants.headers(Verb.STORED, host[1], sha256=sha256(body), lasts_s=LASTS_S)
+            await self._bus.connection.publish(subjects.command(*host), body, headers=headers)

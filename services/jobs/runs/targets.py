@@ -1,0 +1,64 @@
+"""Asks the resources service which hosts a run is for, page by page, and holds it to one answer."""
+
+from contracts import hosts
+from contracts.errors import Conflict, Invalid, Unavailable
+from contracts.hosts import ResolveTargets, TargetHost, Targets
+from runtime.bus import Bus
+from services.jobs.runs.model import Target
+
+PAGE = 1000
+MOST_HOSTS = 50_000
+MOST_WAVE_BYTES = 14 * 1024 * 1024
+"""A wave is one document, and those end at 16 MiB."""
+
+TURNS = 3
+
+
+async def resolve(bus: Bus, targets: Targets, expect_hash: str) -> tuple[list[Target], str]:
+    """The frozen hosts, sorted by id, and the hash of the set.
+
+    Raises Conflict if the set is not the expected one, whatever resources raise, and Invalid if it is empty or too
+    large.
+    """
+    for _ in range(TURNS):
+        found = await _whole(bus, targets)
+        if found is not None:
+            break
+    else:
+        raise Unavailable("targets.changed", "The set of hosts changed each time it was read. Try again.")
+    chosen, digest = found
+    if expect_hash and expect_hash != digest:
+        raise Conflict(
+            "targets.changed",
+            f"The targets are {len(chosen)} hosts now and not the set that was expected. Look at them again.",
+            {"hash": digest, "hosts": len(chosen)},
+        )
+    return chosen, digest
+
+
+async def _whole(bus: Bus, targets: Targets) -> tuple[list[Target], str] | None:
+    """None if the set changed between two pages."""
+    chosen: list[Target] = []
+    digest = after = ""
+    while True:
+        page = await bus.call(hosts.resolve_targets, ResolveTargets(targets=targets, after=after, limit=PAGE))
+        if digest and page.hash != digest:
+            return None
+        digest = page.hash
+        chosen += [_target(host) for host in page.hosts]
+        if not chosen:
+            raise Invalid("targets.empty", "No host fits the targets, so nothing was started.")
+        _check_size(chosen, max(page.total, len(chosen)))
+        after = page.next
+        if not after:
+            return sorted(chosen, key=lambda target: target.id), digest
+
+
+def _target(host: TargetHost) -> Target:
+    return Target(id=host.id, idc=host.idc, ip=host.ip, hostname=host.hostname[:255], box_key=host.box_key)
+
+
+def _check_size(chosen: list[Target], total: int) -> None:
+    size = sum(len(each.hostname.encode()) + len(each.ip) + 160 for each in chosen)
+    if total > MOST_HOSTS or size > MOST_WAVE_BYTES:
+        raise Invalid("targets.too_many", f"{total} hosts are more than one run takes ({MOST_HOSTS}). Split the run.")

@@ -1,0 +1,210 @@
+"""The jobs service with everything around it: real servers, two instances, hosts that keep the contract."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.simulated_agent import Knobs, SimulatedAgent
+from contracts import hosts as host_contracts
+from contracts import runs
+from contracts.errors import Invalid, Unavailable
+from contracts.hosts import ResolveTargets, TargetHost, Targets, TargetSet
+from contracts.people import Principal
+from contracts.permissions import Role
+from contracts.runs import AskLive, RunRef, StartRun
+from contracts.states import LIVE_RUN
+from runtime.bus import Bus, answer
+from runtime.mongo import Database
+from runtime.signing import BoxKey, sha256
+from services.jobs.app import work
+from services.jobs.settings import Settings
+from tests.conftest import service_bus
+from tests.hosts import host_connection
+from tests.servers import NatsPlane, free_ports, until
+
+ROOT = Path(__file__).parents[2]
+OPERATOR = Principal(kind="person", name="ann", roles=(Role.OPERATOR,), via="session")
+VIEWER = Principal(kind="person", name="vic", roles=(Role.VIEWER,), via="session")
+QUICK = {"lease_s": 2.0, "silence_s": 2.0, "start_margin_s": 1.0, "clock_skew_s": 0.5}
+"""Waits that a test can wait for."""
+
+
+@dataclass
+class Instance:
+    bus: Bus
+    stop: asyncio.Event
+    task: asyncio.Task
+
+    async def end(self):
+        self.stop.set()
+        await self.task
+
+
+@dataclass
+class Rig:
+    nats: NatsPlane
+    mongo_url: str
+    database: Database
+    folder: Path
+    gateway: Bus
+    hosts: dict[str, TargetHost] = field(default_factory=dict)
+    boxes: dict[str, BoxKey] = field(default_factory=dict)
+    agents: dict[str, SimulatedAgent] = field(default_factory=dict)
+    instances: list[Instance] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
+    """Where the health pages of the instances are."""
+
+    def settings(self, **changed) -> Settings:
+        return Settings(
+            nats_url=(self.nats.hub_url,),
+            nats_credentials=self.nats.trust.credentials("jobs"),
+            nats_ca=self.nats.trust.ca,
+            mongo_url=self.mongo_url,
+            signing_seed=self.nats.trust.command_seed.read_text().strip(),
+            **{"secrets_key": self.nats.trust.at_rest_key.read_text().strip(), **QUICK, **changed},
+        )
+
+    async def instance(self, **changed) -> Instance:
+        bus, stop, [port] = service_bus(self.nats, "jobs"), asyncio.Event(), free_ports(1)
+        self.ports.append(port)
+
+        async def serve():
+            async with bus:
+                await work(self.settings(http_port=port, **changed), bus, self.database, stop)
+
+        task = asyncio.create_task(serve())
+        instance = Instance(bus, stop, task)
+        self.instances.append(instance)
+        await until(lambda: task.done() or any("jobs.runs.start" in s for s in bus.discovery._subjects), "jobs serves")
+        assert not task.done(), task.exception()
+        return instance
+
+    @contextlib.asynccontextmanager
+    async def process(self):
+        """An instance in a process of its own, with its log."""
+        log = self.folder / "jobs.log"
+        trust = self.nats.trust
+        environ = {
+            **os.environ,
+            "JOBS_NATS_URL": self.nats.hub_url,
+            "JOBS_NATS_CREDENTIALS": str(trust.credentials("jobs")),
+            "JOBS_NATS_CA": str(trust.ca),
+            "JOBS_MONGO_URL": self.mongo_url,
+            "JOBS_MONGO_DATABASE": self.database.name,
+            "JOBS_SIGNING_SEED_FILE": str(trust.command_seed),
+            "JOBS_SECRETS_KEY_FILE": str(trust.at_rest_key),
+            **{f"JOBS_{name.upper()}": str(value) for name, value in QUICK.items()},
+        }
+        with log.open("wb") as file:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "services.jobs", env=environ, stdout=file, stderr=file, cwd=ROOT
+            )
+        try:
+            await until(lambda: "jobs.serving" in log.read_text(), "the process serves")
+            yield process, log
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    def known(self, *names, idc="js", **more):
+        """Hosts that resources knows; nobody is behind them yet."""
+        for name in names:
+            box = self.boxes[name] = BoxKey()
+            self.hosts[name] = TargetHost(
+                id=name, idc=idc, ip=f"10.0.0.{len(self.hosts)}", hostname=f"{name}.test", box_key=box.public_key,
+                online=True, **more,
+            )  # fmt: skip
+
+    async def agent(self, name, **knobs) -> SimulatedAgent:
+        """A host with an agent that is there."""
+        if name not in self.hosts:
+            self.known(name)
+        host = self.hosts[name]
+        agent = SimulatedAgent(
+            host_connection(self.nats, self.folder, host.idc, name),
+            host.idc,
+            name,
+            json.loads(self.nats.trust.command_keys.read_text()),
+            Knobs(**knobs),
+            self.boxes[name],
+        )
+        self.agents[name] = agent
+        await agent.start()
+        return agent
+
+    async def resolve(self, request: ResolveTargets, _: Principal) -> TargetSet:
+        found = sorted(request.targets.ids) if request.targets.ids else sorted(self.hosts)
+        if not found:
+            raise Invalid("targets.empty", "No host fits.")
+        page = [name for name in found if name > request.after][: request.limit]
+        return TargetSet(
+            hosts=[self.hosts[name] for name in page],
+            hash=sha256("\n".join(found).encode()),
+            next=page[-1] if page[-1] != found[-1] else "",
+            total=len(found),
+        )
+
+    # what people do
+
+    async def start(self, *names, by=OPERATOR, **fields):
+        fields = {"script": "echo hi", "offline_wait_s": 0, "timeout_s": 60, "kill_grace_s": 0, **fields}
+        request = StartRun(targets=Targets(ids=names) if names else Targets(all=True), **fields)
+        return await self.gateway.call(runs.start, request, principal=by)
+
+    async def ask(self, call, request, by=OPERATOR):
+        return await self.gateway.call(call, request, principal=by)
+
+    async def show(self, run):
+        return await self.ask(runs.show, RunRef(run=run.id))
+
+    async def ended(self, run, timeout_s=30):
+        async def closed():
+            with contextlib.suppress(Unavailable):  # as a client would, it asks again
+                return (await self.show(run)).state not in LIVE_RUN
+            return False
+
+        await until(closed, f"run {run.id} ends", timeout_s)
+        return await self.show(run)
+
+    async def live(self, run):
+        """host → where it stands, asked of whoever holds the run."""
+        for instance in self.instances:
+            with contextlib.suppress(Exception):
+                ask = AskLive(run=run.id, hosts=tuple(self.hosts))
+                return (await self.gateway.call(runs.live_hosts(instance.bus.instance), ask)).hosts
+        return {}
+
+    async def becomes(self, run, host, state):
+        async def is_so():
+            return (await self.live(run)).get(host) == state
+
+        await until(is_so, f"{host} is {state}")
+
+    async def documents(self, collection, **query):
+        return [each async for each in self.database[collection].find(query)]
+
+    async def close(self):
+        for agent in self.agents.values():
+            await agent.close()
+        for instance in self.instances:
+            if not instance.task.done():
+                await instance.end()
+
+
+@contextlib.asynccontextmanager
+async def rig(nats, mongo_url, database, folder, *, instances=2, **settings):
+    resources, gateway = service_bus(nats, "resources"), service_bus(nats, "gateway")
+    async with resources, gateway:
+        built = Rig(nats, mongo_url, database, folder, gateway)
+        await resources.serve([answer(host_contracts.resolve_targets, built.resolve)])
+        for _ in range(instances):
+            await built.instance(**settings)
+        try:
+            yield built
+        finally:
+            await built.close()
