@@ -1,0 +1,1 @@
+"""Where HTTP ends: strict reading of requests, origins, limits, and errors as problem documents."""

@@ -1,0 +1,53 @@
+"""What the gateway reads from its environment."""
+
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.settings import BadSettings, ServiceSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(ServiceSettings):
+    first_admin: str = "admin"
+    """The name of the person that is made if there is nobody yet."""
+
+    first_admin_password: str = ""
+    """That person's password, 10 to 200 characters. Not read once there is somebody."""
+
+    tls_certificate: Path | None = None
+    """PEM with the certificate and its chain. Without it the gateway listens on loopback only."""
+
+    tls_key: Path | None = None
+    """PEM with the key of that certificate."""
+
+    def tls(self) -> ssl.SSLContext | None:
+        """How to listen; None is plain HTTP. Raises BadSettings where that would leave the machine."""
+        if self.tls_certificate and self.tls_key:
+            return _context(self.tls_certificate, self.tls_key)
+        if self.tls_certificate or self.tls_key:
+            raise BadSettings("GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY go together; one of them is missing")
+        if not _is_loopback(self.http_host):
+            raise BadSettings(
+                f"GATEWAY_HTTP_HOST={self.http_host} is reached from other machines and there is no certificate:"
+                " set GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY, or listen on 127.0.0.1"
+            )
+        return None
+
+
+def _context(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise BadSettings(f"GATEWAY_TLS_CERTIFICATE and GATEWAY_TLS_KEY cannot be used: {error}") from None
+    return context
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

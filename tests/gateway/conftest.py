@@ -1,0 +1,91 @@
+"""A gateway on the real bus and database, and people of each role.
+
+One for the whole folder. Gateways share their calls on the bus, so a test that starts another one on a database of its
+own does so on servers of its own.
+"""
+
+import secrets
+
+import pytest_asyncio
+from motor.motor_asyncio import AsyncIOMotorClient
+
+from services.gateway.app import running
+from services.gateway.settings import Settings
+from tests.gateway.client import ADMIN, PASSWORD, Client
+
+
+def settings(nats, mongo, **others):
+    wanted = {
+        "nats_url": (nats.hub_url,),
+        "nats_credentials": nats.trust.credentials("gateway"),
+        "nats_ca": nats.trust.ca,
+        "mongo_url": mongo.url,
+        "mongo_database": f"gateway-{secrets.token_hex(4)}",
+        "first_admin": ADMIN,
+        "first_admin_password": PASSWORD,
+    }
+    return Settings(**{**wanted, **others})
+
+
+@pytest_asyncio.fixture(scope="package")
+async def set_up(nats, mongo):
+    return settings(nats, mongo)
+
+
+@pytest_asyncio.fixture(scope="package")
+async def address(set_up):
+    async with running(set_up) as address:
+        yield address
+
+
+@pytest_asyncio.fixture(scope="package")
+async def database(set_up, mongo):
+    """What the gateway keeps, seen from the side."""
+    client = AsyncIOMotorClient(mongo.url, tz_aware=True)
+    yield client[set_up.mongo_database]
+    client.close()
+
+
+@pytest_asyncio.fixture(scope="package")
+async def tokens(address):
+    """Role → an API token of somebody who has that role."""
+    made = {}
+    async with Client(address) as admin:
+        assert (await admin.log_in()).status == 200
+        for role in ("viewer", "operator", "admin"):
+            name = f"{role}-{secrets.token_hex(3)}"
+            person = {"name": name, "password": PASSWORD, "roles": [role]}
+            assert (await admin.post("/people", person)).status == 201
+            async with Client(address) as browser:
+                assert (await browser.log_in(name)).status == 200
+                made[role] = (await browser.post("/tokens", {"label": "test"})).json["secret"]
+    return made
+
+
+@pytest_asyncio.fixture
+async def browser(address, database):
+    """Not logged in, and nothing is held against it."""
+    await database["login_failures"].delete_many({})
+    async with Client(address) as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def admin(address, tokens):
+    async with Client(address, token=tokens["admin"]) as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def viewer(address, tokens):
+    async with Client(address, token=tokens["viewer"]) as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def person(admin):
+    """The name of somebody new, whose failures and end are nobody else's."""
+    name = f"p-{secrets.token_hex(4)}"
+    made = await admin.post("/people", {"name": name, "password": PASSWORD, "roles": ["viewer"]})
+    assert made.status == 201
+    return name

@@ -1,0 +1,47 @@
+"""MongoDB goes and comes back; people are told to try again, and what is open stays open."""
+
+import pytest_asyncio
+
+from services.gateway.app import running
+from services.gateway.stream import viewer as viewer_module
+from tests.gateway.client import Client
+from tests.gateway.conftest import settings
+from tests.gateway.listening import stream
+from tests.gateway.live_runs import live_runs
+from tests.servers import mongod, nats_plane, until
+
+
+@pytest_asyncio.fixture
+async def nats(tmp_path):
+    async with nats_plane(tmp_path / "own", ("js",)) as plane:
+        yield plane
+
+
+async def test_a_database_that_is_away_is_503_and_streams_go_on(nats, tmp_path, monkeypatch):
+    monkeypatch.setattr(viewer_module, "CHECK_EVERY_S", 0.2)
+    async with (
+        mongod(tmp_path) as database,
+        live_runs(nats) as runs,
+        running(settings(nats, database)) as address,
+        Client(address) as browser,
+    ):
+        await browser.log_in()
+        run = runs.begin()
+        async with stream(browser, run) as events:
+            await events.next()
+            await database.kill()
+            for path in ("/me", "/people"):
+                answer = await browser.get(path)
+                assert (answer.status, answer.reason) == (503, "bus.no_answer")
+            assert (await browser.log_in()).reason == "bus.no_answer"
+            await runs.change(run)
+            assert (await events.next()).data["revision"] == 2
+            await database.start()
+
+            async def back():
+                return (await browser.get("/people")).status == 200
+
+            await until(back, "the gateway finds its database again", 60)
+            await runs.change(run)
+            assert (await events.next()).data["revision"] == 3
+        assert 'status="500"' not in (await browser.get("/metrics")).body.decode()
