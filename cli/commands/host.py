@@ -1,0 +1,144 @@
+"""Looking at hosts."""
+
+from typing import Any
+
+import click
+
+from cli.client import Client, typed
+from cli.display import Form, emit, facts, rows, when
+from cli.exits import Refused
+from cli.session import Session, data_options, pass_session
+from cli.targets import kind_of
+from cli.words import Word
+from contracts.hosts import Host, HostRef, Hosts, HostState, ListHosts, list_hosts, show_host
+
+
+@click.group("host")
+def host_group() -> None:
+    """Find hosts and look at them."""
+
+
+@host_group.command("list")
+@click.option("--idc", multiple=True, help="Only hosts of this IDC; repeatable.")
+@click.option("--tag", multiple=True, help="Only hosts with this tag; of several, any one will do.")
+@click.option("--state", multiple=True, type=Word(HostState), help="Only hosts in this state; repeatable.")
+@click.option("--business", multiple=True, help="Only hosts of this business; repeatable.")
+@click.option("--line", multiple=True, help="Only hosts of this product line; repeatable.")
+@click.option("--search", default="", help="Only hosts whose id, host name or IP begins with this.")
+@click.option("--online/--offline", default=None, help="Only hosts whose agent is there, or is away.")
+@data_options
+@pass_session
+def list_(session: Session, /, form: Form, **given: Any) -> None:
+    """List hosts, all of them. Criteria narrow.
+
+    \b
+    Examples:
+      drover host list --idc js --online
+      drover host list --tag web --state in_service -o name | drover x 'uptime' -t @-
+      drover host list --search 10.0. -o json
+    """
+    request = ListHosts(
+        idcs=given["idc"],
+        tags=given["tag"],
+        states=given["state"],
+        businesses=given["business"],
+        product_lines=given["line"],
+        search=given["search"],
+        online=given["online"],
+        limit=1000,
+    )
+    content = session.client.all_pages(list_hosts, request)
+    found = typed(content, Hosts).hosts
+
+    def table() -> None:
+        rows(
+            ("ID", "HOSTNAME", "IP", "IDC", "STATE", "AGENT", "BUSINESS", "LINE", "TAGS"),
+            [
+                (
+                    h.id,
+                    h.hostname,
+                    _first(h.ips),
+                    h.idc,
+                    h.state,
+                    agent(h),
+                    h.business,
+                    h.product_line,
+                    ",".join(h.tags),
+                )
+                for h in found
+            ],
+        )
+
+    emit(form, content, lambda: [each.id for each in found], table)
+
+
+def _first(ips: tuple[str, ...]) -> str:
+    return ips[0] + (f" +{len(ips) - 1}" if len(ips) > 1 else "") if ips else ""
+
+
+def agent(host: Host) -> str:
+    if host.revoked:
+        return "revoked"
+    return "online" if host.presence.online else "offline"
+
+
+@host_group.command("show")
+@click.argument("host")
+@data_options
+@pass_session
+def show_(session: Session, host: str, form: Form) -> None:
+    """Show a host, by id, IP or host name.
+
+    \b
+    Examples:
+      drover host show web1
+      drover host show 10.0.0.7
+      drover host show h-4f1c09aa23de -o json
+    """
+    content, found = session.client.both(show_host, HostRef(host=identified(session.client, host)))
+    emit(form, content, lambda: [found.id], lambda: _table(found))
+
+
+def identified(client: Client, name: str) -> str:
+    """The id of the one host that goes by this name."""
+    kind = kind_of(name)
+    if kind == "ids":
+        return name
+    asked = ListHosts(ips=(name,)) if kind == "ips" else ListHosts(hostnames=(name,))
+    found = client.call(list_hosts, asked).hosts
+    if len(found) == 1:
+        return found[0].id
+    if found:
+        raise click.UsageError(
+            f"several hosts are called {name}; give an id: {', '.join(each.id for each in found[:10])}"
+        )
+    raise Refused(f"no host is called {name}", "drover host list", "host.unknown")
+
+
+def _table(host: Host) -> None:
+    known = host.facts
+    facts(
+        [
+            ("id", host.id),
+            ("hostname", host.hostname),
+            ("ips", "\n".join(host.ips)),
+            ("idc", host.idc),
+            ("class", host.host_class),
+            ("state", host.state),
+            ("agent", agent(host)),
+            ("last seen", when(host.presence.last_seen)),
+            ("open tasks", str(host.presence.open_tasks or "")),
+            ("business", host.business),
+            ("product line", host.product_line),
+            ("tags", ", ".join(host.tags)),
+            ("labels", "\n".join(f"{name}={value}" for name, value in host.labels.items())),
+            ("system", " ".join(filter(None, (known.os, known.kernel, known.architecture)))),
+            ("cpus", str(known.cpus or "")),
+            ("memory", f"{known.memory_bytes / 2**30:.1f} GiB" if known.memory_bytes else ""),
+            ("python", known.python),
+            ("agent version", known.agent_version),
+            ("agent account", known.account),
+            ("enrolled", when(host.created_at)),
+            ("revision", str(host.revision)),
+        ]
+    )
