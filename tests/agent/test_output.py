@@ -129,8 +129,8 @@ async def test_the_budget_cuts_old_output_and_no_report(jobs: Dispatcher, home: 
     await jobs.cancel(own, task)
     await jobs.report(own, task)
     assert "[drover: spool limit reached" in jobs.output(own, task)
-    await jobs.stored(own, *((each, n) for each in (*tasks, task) for n in range(20)))
-    await until(lambda: not agent.parts.tasks, "everything is stored")
+    for each in (*tasks, task):
+        await jobs.frees(own, each, lambda each=each: each not in agent.parts.tasks)
 
 
 async def test_a_full_budget_refuses_new_tasks_until_results_are_stored(jobs: Dispatcher, home: Home):
@@ -146,8 +146,8 @@ async def test_a_full_budget_refuses_new_tasks_until_results_are_stored(jobs: Di
         assert (report.outcome, report.reason) == (Outcome.REFUSED, "task.spool_full")
     finally:
         jobs.stores = True
-    await jobs.stored(own, *((each, 0) for each in (*tasks, refused)))
-    await until(lambda: not agent.parts.tasks, "everything is stored")
+    for each in (*tasks, refused):
+        await jobs.frees(own, each, lambda each=each: each not in agent.parts.tasks)
     assert (await jobs.report(own, await jobs.run(own, "true"))).outcome is Outcome.SUCCEEDED
 
 
