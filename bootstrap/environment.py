@@ -44,6 +44,12 @@ def jobs(trust: Trust, addresses: Addresses, http_port: int) -> dict[str, str]:
     }
 
 
+def config(trust: Trust, addresses: Addresses, http_port: int) -> dict[str, str]:
+    return _service("config", trust, addresses, http_port) | {
+        "CONFIG_SECRETS_KEY_FILE": str(trust.config_at_rest_key),
+    }
+
+
 def gateway(trust: Trust, addresses: Addresses, http_port: int, *, password_file: str) -> dict[str, str]:
     return _service("gateway", trust, addresses, http_port) | {"GATEWAY_FIRST_ADMIN_PASSWORD_FILE": password_file}
 

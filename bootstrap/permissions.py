@@ -113,6 +113,7 @@ SERVICES = {
             "evt.resources.>",
         ),
     ),
+    "config": _service("config", publish=("evt.config.>", *_stream("EVENTS", *_KEEP))),
     "gateway": _service(
         "gateway",
         publish=(

@@ -114,6 +114,7 @@ def _environment(plane: Plane, made: Trust) -> dict[str, str]:
     return {
         **environment.resources(made, addresses, plane.ports.resources),
         "RESOURCES_HEARTBEAT_S": str(HEARTBEAT_S),
+        **environment.config(made, addresses, plane.ports.config),
         **environment.jobs(made, addresses, plane.ports.jobs_1),
         **environment.gateway(made, addresses, plane.ports.gateway, password_file=str(plane.state.password_file)),
         "GATEWAY_FIRST_ADMIN": ADMIN,
@@ -139,6 +140,7 @@ def _drover(plane: Plane) -> dict[str, str]:
     python = shlex.quote(sys.executable)
     commands = {
         "resources": f"{python} -m services.resources",
+        "config": f"{python} -m services.config",
         "jobs-1": f"{python} -m services.jobs",
         "jobs-2": f"env JOBS_HTTP_PORT={plane.ports.jobs_2} {python} -m services.jobs",
         "gateway": f"{python} -m services.gateway",

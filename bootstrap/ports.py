@@ -21,6 +21,7 @@ class Ports:
     resources: int = 8471
     jobs_1: int = 8472
     jobs_2: int = 8473
+    config: int = 8474
     """Health and metrics of the services."""
     hub: int = 14222
     leaf_js: int = 14223

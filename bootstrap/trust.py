@@ -13,6 +13,7 @@ where it stopped.
     command.seed             base64 Ed25519 seed of the jobs service: signs what agents obey
     command-keys.json        key id → base64 public key, pinned by agents at enrolment
     at-rest.key              base64 of 32 random bytes of the jobs service: secrets in its database
+    config-at-rest.key       the same of the config service
     tls/                     the private CA and the certificates of hub and relays
 """
 
@@ -35,7 +36,7 @@ from runtime.signing import Box, Signer, decode, encode
 CREDENTIALS_LIFETIME = timedelta(days=397)
 OPERATOR_NAME = "drover"
 CLAIMS = "claims"
-LATER_SERVICES = ("config", "scheduler")
+LATER_SERVICES = ("scheduler",)
 """An IDC that took such a name now could not keep it: `_INBOX.<idc>` would be the service's inbox."""
 
 
@@ -70,6 +71,10 @@ class Trust:
         return self.folder / "at-rest.key"
 
     @property
+    def config_at_rest_key(self) -> Path:
+        return self.folder / "config-at-rest.key"
+
+    @property
     def ca(self) -> Path:
         return self.folder / "tls" / "ca.crt"
 
@@ -93,7 +98,7 @@ class Trust:
         return self.folder / "signing" / f"{account}-{role}.seed"
 
     def credentials(self, name: str) -> Path:
-        """`jobs`, `resources`, `gateway`, `claims`, `leaf-<idc>` or `leaf-<idc>-sys`."""
+        """`jobs`, `resources`, `config`, `gateway`, `claims`, `leaf-<idc>` or `leaf-<idc>-sys`."""
         return self.folder / "credentials" / f"{name}.creds"
 
 
@@ -119,6 +124,7 @@ def prepare(
     keys = json.dumps({signer.key_id: signer.public_key}, indent=2)
     write_if_changed(trust.command_keys, keys.encode())
     keep(trust.at_rest_key, _random_key)
+    keep(trust.config_at_rest_key, _random_key)
     authority = Authority(folder / "tls", now)
     for server in ("hub", *(f"leaf-{idc}" for idc in idcs)):
         authority.server(server, (*LOOPBACK, *(hosts or {}).get(server, ())), now)

@@ -290,6 +290,7 @@ resolve_targets = Call(
     needs="hosts:read",
     http=post("/targets/resolve"),
     idempotent=True,
+    reads=True,
     summary="Which hosts would this choose",
 )
 create_join_token = Call(
@@ -324,6 +325,7 @@ ask_challenge = Call(
     Challenge,
     needs=ANYONE,
     http=post("/enrolment/challenge"),
+    reads=True,
     summary="Begin to enrol: get a nonce to sign",
 )
 enrol = Call(

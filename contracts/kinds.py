@@ -43,7 +43,8 @@ class Call(Generic[Q, R]):
 
     `subject` is what follows `svc.<caller>.`; its first token is the answering service. `needs` is the permission
     checked where the call is answered. A call without `http` is for services and integrations only.
-    `idempotent` calls may be sent again by whoever got no answer.
+    `idempotent` calls may be sent again by whoever got no answer. `reads` marks a call that changes nothing although
+    it is no GET, since its question is too large for an address.
     """
 
     subject: str
@@ -52,11 +53,17 @@ class Call(Generic[Q, R]):
     needs: str
     http: Route | None = None
     idempotent: bool = False
+    reads: bool = False
     summary: str = ""
 
     @property
     def service(self) -> str:
         return self.subject.split(".", 1)[0]
+
+    @property
+    def changes(self) -> bool:
+        """Whether it has an effect that people may ask about later."""
+        return not self.reads and (self.http is None or self.http.method != "GET")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from contracts.kinds import Call, delete, get, post
-from contracts.permissions import Role
+from contracts.permissions import Grant, Role
 from contracts.tokens import END, TOKEN_PATTERN
 
 Name = Annotated[str, Meta(pattern=TOKEN_PATTERN)]
@@ -18,8 +18,12 @@ class Principal(Struct, frozen=True, kw_only=True):
 
     kind: Literal["person", "service", "integration", "anonymous"]
     name: str
-    roles: tuple[Role, ...] = ()
+    roles: tuple[str, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    """What is allowed beyond the built-in ones among the roles."""
     via: Literal["session", "token", "bus", "none"] = "bus"
+    address: str = ""
+    """Where a person's request came from, as the gateway saw it."""
 
 
 class Nothing(Struct, frozen=True):

@@ -4,11 +4,30 @@ Every permission that a call needs stands in PERMISSIONS; a test holds the two t
 """
 
 from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 PERMISSIONS = {
     "hosts:read": "see hosts and what is known of them",
     "hosts:change": "change what people entered about hosts",
     "hosts:enrol": "make and withdraw join tokens, revoke hosts",
+    "hosts:import": "import hosts, define sources and collectors",
+    "topology:change": "define businesses, IDCs, rooms, racks, sets and custom attributes",
+    "groups:read": "see groups and who is in them",
+    "groups:change": "define groups",
+    "accounts:read": "see the accounts that scripts may run as",
+    "accounts:change": "define accounts and who may use them",
+    "scripts:read": "see stored scripts",
+    "scripts:change": "write and clone user scripts",
+    "scripts:vet": "write system scripts, put scripts online and retire them",
+    "files:read": "see and download files of the depot",
+    "files:change": "upload, register and delete files of the depot",
+    "variables:read": "see variables, secret ones masked",
+    "variables:change": "set variables",
+    "variables:resolve": "get the values for a host, secret ones too; for services",
+    "templates:read": "see and preview templates",
+    "templates:change": "write templates",
     "runs:read": "see runs, their results and output",
     "runs:start": "start and retry runs",
     "runs:stop": "stop runs",
@@ -24,18 +43,65 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-_VIEWER = frozenset({"hosts:read", "runs:read", "tokens:own"})
-_OPERATOR = _VIEWER | {"runs:start", "runs:stop", "hosts:change"}
+_VIEWER = frozenset(
+    {
+        "hosts:read",
+        "runs:read",
+        "tokens:own",
+        "groups:read",
+        "accounts:read",
+        "scripts:read",
+        "files:read",
+        "variables:read",
+        "templates:read",
+    }
+)
+_OPERATOR = _VIEWER | {
+    "runs:start",
+    "runs:stop",
+    "hosts:change",
+    "groups:change",
+    "scripts:change",
+    "files:change",
+    "variables:change",
+    "templates:change",
+}
+_FOR_SERVICES = frozenset({"variables:resolve"})
 
 ROLES: dict[Role, frozenset[str]] = {
     Role.VIEWER: _VIEWER,
     Role.OPERATOR: _OPERATOR,
-    Role.ADMIN: frozenset(PERMISSIONS),
+    Role.ADMIN: frozenset(PERMISSIONS) - _FOR_SERVICES,
 }
 
 SERVICES: dict[str, frozenset[str]] = {
     "gateway": frozenset({"runs:read"}),
-    "jobs": frozenset({"hosts:read", "runs:read"}),
-    "resources": frozenset(),
+    "jobs": frozenset(
+        {"hosts:read", "runs:read", "groups:read", "accounts:read", "scripts:read", "files:read", "variables:resolve"}
+    ),
+    "resources": frozenset({"scripts:read"}),
+    "config": frozenset({"hosts:read", "groups:read"}),
 }
 """What a service may ask in its own name. On behalf of a person the gateway sends that person along instead."""
+
+Names = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=200)], ...], Meta(max_length=64)]
+
+
+class Scope(Struct, frozen=True, kw_only=True):
+    """Among which objects a grant holds. A field that is None sets no bound; the bounds that are set hold together.
+
+    Hosts lie in a scope by their business and groups, runs by their hosts and account, stored scripts by their tags.
+    """
+
+    businesses: Names | None = None
+    groups: Names | None = None
+    accounts: Names | None = None
+    script_tags: Names | None = None
+
+
+EVERYTHING = Scope()
+
+
+class Grant(Struct, frozen=True, kw_only=True):
+    permissions: tuple[str, ...]
+    scope: Scope = EVERYTHING

@@ -364,4 +364,4 @@ output_stored = Event("jobs", "output", OutputStored, key="run")
 
 def live_hosts(instance: str) -> Call[AskLive, LiveHosts]:
     """Asks one jobs instance about a run it holds; services ask each other, people never see it."""
-    return Call(f"jobs.at.{instance}.live", AskLive, LiveHosts, needs="runs:read", idempotent=True)
+    return Call(f"jobs.at.{instance}.live", AskLive, LiveHosts, needs="runs:read", idempotent=True, reads=True)

@@ -1,11 +1,16 @@
-"""May this principal make this call? Asked where the call is answered, in one place for every way in."""
+"""May this principal make this call, and among which objects? One place for every way in.
 
+The permission is asked before a handler runs; whether the very object lies in a scope is the handler's question,
+since only it knows the object. One that does not is answered like one that does not exist.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
 from contracts.errors import Forbidden, Unauthenticated
 from contracts.kinds import ANYONE, Call
 from contracts.people import Principal
-from contracts.permissions import ROLES, SERVICES
+from contracts.permissions import EVERYTHING, ROLES, SERVICES, Grant, Role, Scope
 
 
 def authorize(principal: Principal, call: Call[Any, Any]) -> None:
@@ -14,17 +19,25 @@ def authorize(principal: Principal, call: Call[Any, Any]) -> None:
         return
     if principal.kind == "anonymous":
         raise Unauthenticated("auth.required", "Nobody is logged in. Log in, or send an API token.")
-    if call.needs not in permissions(principal, call):
+    if not scopes(principal, call.needs):
         raise Forbidden(
             "auth.forbidden",
             f"{principal.name} may not do this: it needs {call.needs}. Ask an admin for a role that has it.",
         )
 
 
-def permissions(principal: Principal, call: Call[Any, Any]) -> frozenset[str]:
-    if principal.kind == "person":
-        return frozenset().union(*(ROLES[role] for role in principal.roles))
+def scopes(principal: Principal, permission: str) -> tuple[Scope, ...]:
+    """Where the principal has the permission: any one of these suffices, none means nowhere."""
+    if principal.kind == "integration":
+        # An integration's credential lists the subjects it may publish, so what reached us was granted by name.
+        return (EVERYTHING,)
+    found = tuple(grant.scope for grant in _grants(principal) if permission in grant.permissions)
+    return (EVERYTHING,) if EVERYTHING in found else found
+
+
+def _grants(principal: Principal) -> Iterator[Grant]:
     if principal.kind == "service":
-        return SERVICES.get(principal.name, frozenset())
-    # An integration's credential lists the subjects it may publish, so what reached us was granted by name.
-    return frozenset({call.needs})
+        yield Grant(permissions=tuple(SERVICES.get(principal.name, ())))
+    elif principal.kind == "person":
+        yield from (Grant(permissions=tuple(ROLES[Role(name)])) for name in principal.roles if name in ROLES)
+        yield from principal.grants

@@ -38,7 +38,7 @@ class Plane:
     mongo: Mongod
     http: aiohttp.ClientSession
     parts: dict[str, Server] = field(default_factory=dict)
-    """Name → process: resources, jobs-1, jobs-2, gateway, and one per group of agents."""
+    """Name → process: resources, config, jobs-1, jobs-2, gateway, and one per group of agents."""
     ports: dict[str, int] = field(default_factory=dict)
     token: str = ""
     _databases: dict[str, runtime_mongo.Database] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Plane:
         return f"http://127.0.0.1:{self.ports['gateway']}"
 
     async def start_services(self) -> None:
-        names = ("resources", "jobs-1", "jobs-2", "gateway")
+        names = ("resources", "config", "jobs-1", "jobs-2", "gateway")
         self.ports = dict(zip(names, free_ports(len(names)), strict=True))
         password = self.folder / "password"
         password.write_text(PASSWORD)
@@ -56,6 +56,7 @@ class Plane:
         trust = self.nats.trust
         environments = {
             "resources": environment.resources(trust, addresses, self.ports["resources"]),
+            "config": environment.config(trust, addresses, self.ports["config"]),
             "jobs-1": environment.jobs(trust, addresses, self.ports["jobs-1"]) | SMALL,
             "jobs-2": environment.jobs(trust, addresses, self.ports["jobs-2"]) | SMALL,
             "gateway": environment.gateway(trust, addresses, self.ports["gateway"], password_file=str(password)),

@@ -2,7 +2,7 @@
 
 from contracts.permissions import SERVICES
 
-_COMING = frozenset({"config", "scheduler"})
+_COMING = frozenset({"scheduler"})
 """Services of later releases; an IDC that took such a name now could not keep it."""
 
 

@@ -116,7 +116,7 @@ async def test_servers_that_run_already_are_used(person: Person, tmp_path: Path)
         started = {path.stem for path in (person.state / "logs").glob("*.log")}
 
     assert status == 0, said
-    assert {"gateway", "jobs-1", "jobs-2", "resources"} < started
+    assert {"config", "gateway", "jobs-1", "jobs-2", "resources"} < started
     assert not started & {"hub", "leaf-js", "leaf-bj", "mongod", "servers"}
 
 

@@ -16,7 +16,7 @@ from services.resources.settings import Settings as ResourcesSettings
 from services.resources.settings import command_keys, relays
 
 SERVERS = ["mongod", "hub", "leaf-js", "leaf-bj"]
-OURS = ["resources", "jobs-1", "jobs-2", "gateway", *(f"agent-{agent.name}" for agent in (*AGENTS, MANAGER))]
+OURS = ["resources", "config", "jobs-1", "jobs-2", "gateway", *(f"agent-{agent.name}" for agent in (*AGENTS, MANAGER))]
 
 
 def processes(plane: Plane) -> list[str]:
@@ -59,7 +59,7 @@ def test_servers_that_run_elsewhere_are_not_started(tmp_path: Path) -> None:
     assert relays(load(ResourcesSettings, "RESOURCES_", settings(plane))) == dict.fromkeys(
         ("js", "bj", "mgmt"), ("tls://n1:4222", "tls://n2:4222")
     )
-    assert set(plane.used_ports) == {"gateway", "resources", "jobs_1", "jobs_2"}
+    assert set(plane.used_ports) == {"gateway", "resources", "config", "jobs_1", "jobs_2"}
 
 
 def test_the_services_accept_what_they_are_told(plane: Plane) -> None:

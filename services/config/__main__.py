@@ -1,0 +1,4 @@
+from runtime.process import run
+from services.config.app import serve
+
+run(serve)

@@ -1,0 +1,55 @@
+"""Wires the config service together, top to bottom. The only place where its parts meet."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+
+from runtime import log as logs
+from runtime.bus import Bus
+from runtime.health import HealthServer
+from runtime.mongo import Database, connect, while_it_answers
+from runtime.settings import load
+from services.config.endpoints import endpoints
+from services.config.settings import Settings
+
+NAME = "config"
+
+log = structlog.get_logger()
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Bus]:
+    """One instance of the service, from the first answer to the last."""
+    bus = Bus.of_service(
+        NAME,
+        servers=settings.nats_url,
+        credentials=settings.nats_credentials,
+        ca=settings.nats_ca,
+        concurrency=settings.concurrency,
+    )
+    async with (
+        _database(settings),
+        bus,
+        HealthServer(bus, host=settings.http_host, port=settings.http_port),
+    ):
+        await bus.serve(while_it_answers(endpoints()))
+        log.info("config.serving", instance=bus.instance)
+        yield bus
+
+
+@contextlib.asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[Database]:
+    database = await connect(settings.mongo_url, settings.mongo_database or NAME)
+    try:
+        yield database
+    finally:
+        database.client.close()
+
+
+async def serve(stop: asyncio.Event) -> None:
+    settings = load(Settings, prefix="CONFIG_")
+    logs.configure(settings.log_format, service=NAME)
+    async with running(settings):
+        await stop.wait()
