@@ -68,6 +68,19 @@ REASONS: dict[str, Reason] = {
     "enrol.bad_proof": Reason(403, "The signature does not prove the key.", "Sign the nonce with the key presented."),
     "enrol.challenge_invalid": Reason(403, "The nonce is unknown, expired, used, or of another key.", "Begin anew."),
     "enrol.bad_key": Reason(422, "That is not a public key of the right kind.", "See the enrolment how-to."),
+    # variables
+    "variables.malformed": Reason(
+        422, "The document is not YAML as variables take it.", "Correct what stands at the line and column named."
+    ),
+    "variables.too_large": Reason(413, "The document is larger than 256 KiB.", "Split it by group."),
+    "variables.duplicate_key": Reason(422, "A mapping has the same key twice.", "Keep one of them."),
+    "variables.key_clash": Reason(
+        422, "A key with dots looks like a path that exists by nesting.", "Nest it, or rename it."
+    ),
+    "variables.reserved": Reason(422, "Drover itself says what that name is.", "Choose another name."),
+    "variables.secret_missing": Reason(
+        422, "A masked value stands where no earlier secret could be kept.", "Write !secret and the value."
+    ),
     # runs
     "run.unknown": Reason(404, "There is no such run.", "See `drover run list`."),
     "run.host_unknown": Reason(404, "The host is not part of this run.", "See `drover run show`."),

@@ -1,0 +1,128 @@
+"""Which value wins, and why. Pure.
+
+Every document of a host is a layer. Layers lie upon each other by precedence:
+
+    global < idc < set < custom < host < task
+
+Among groups of one kind the larger number wins, and of equal numbers the name that sorts later. Mappings merge key by
+key. Everything else, lists too, replaces what lies below; so does a mapping over a value that is none, and a value over
+a mapping. null is a value. An empty mapping over a mapping changes nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from functools import reduce
+from typing import NamedTuple
+
+from services.config.variables.values import Path, Tree, Value, is_leaf, leaves, written
+
+
+class LayerKind(StrEnum):
+    """In the order of precedence, the lowest first."""
+
+    GLOBAL = "global"
+    IDC = "idc"
+    SET = "set"
+    CUSTOM = "custom"
+    HOST = "host"
+    TASK = "task"
+
+
+_RANK = {kind: rank for rank, kind in enumerate(LayerKind)}
+
+
+class Origin(NamedTuple):
+    """Where a value comes from. `revision` is that of the document; a task's variables have none."""
+
+    kind: LayerKind
+    name: str = ""
+    number: int = 0
+    revision: int = 0
+
+
+class Layer(NamedTuple):
+    origin: Origin
+    values: Tree
+
+
+class Hidden(NamedTuple):
+    """A value that lies below another. Its key differs where a value hides a mapping or the reverse."""
+
+    key: str
+    value: Value
+    origin: Origin
+
+
+class Explained(NamedTuple):
+    value: Value
+    origin: Origin
+    hid: tuple[Hidden, ...]
+    """The nearest first."""
+
+
+class Whole(dict[str, Value]):
+    """A mapping that replaced a value which was none, so that it hides mappings further below as the value did.
+
+    Without it, merging the upper layers first would let such a mapping shine through, and merging would not be
+    associative.
+    """
+
+
+def ordered(layers: Iterable[Layer]) -> list[Layer]:
+    """By precedence, the lowest first."""
+    return sorted(layers, key=lambda layer: _precedence(layer.origin))
+
+
+def _precedence(origin: Origin) -> tuple[int, int, str]:
+    return _RANK[origin.kind], origin.number, origin.name
+
+
+def merged(layers: Iterable[Mapping[str, Value]]) -> Tree:
+    """The effective values of layers, the lowest first. Neither they nor their parts are changed."""
+    return reduce(merge, layers, {})
+
+
+def merge(low: Value, high: Value) -> Value:
+    """Associative: which neighbours are merged first makes no difference."""
+    if not isinstance(high, dict) or isinstance(high, Whole):
+        return high
+    if not isinstance(low, dict):
+        return Whole(high)
+    made = type(low)(low)
+    for key, value in high.items():
+        made[key] = merge(low[key], value) if key in low else value
+    return made
+
+
+def explain(layers: Sequence[Layer]) -> dict[str, Explained]:
+    """Flattened key → what it is, where from, and what it hid, of layers given the lowest first."""
+    found: dict[str, Explained] = {}
+    _explain((), [(layer.origin, layer.values) for layer in layers], (), found)
+    return found
+
+
+def _explain(
+    at: Path, entries: Sequence[tuple[Origin, Value]], below: tuple[Hidden, ...], found: dict[str, Explained]
+) -> None:
+    """`entries` are what the layers say at this path; `below` is what is hidden further up the path already."""
+    cut = max((n for n, (_, value) in enumerate(entries) if not isinstance(value, dict)), default=-1)
+    origin, top = entries[-1] if entries else (Origin(LayerKind.GLOBAL), {})
+    if cut == len(entries) - 1 and entries:
+        found[written(at)] = Explained(top, origin, _hidden(at, entries[:-1]) + below)
+        return
+    below = _hidden(at, entries[: cut + 1]) + below
+    keys = dict.fromkeys(key for _, value in entries[cut + 1 :] for key in value)
+    if not keys and at:
+        found[written(at)] = Explained(top, origin, below)
+    for key in keys:
+        inside = [(origin, value[key]) for origin, value in entries[cut + 1 :] if key in value]
+        _explain((*at, key), inside, below, found)
+
+
+def _hidden(at: Path, entries: Sequence[tuple[Origin, Value]]) -> tuple[Hidden, ...]:
+    """Everything that these say at or below the path, the nearest first. Empty mappings say nothing."""
+    hidden = []
+    for origin, value in reversed(entries):
+        parts = [((), value)] if is_leaf(value) else leaves(value)
+        hidden += [Hidden(written((*at, *path)), leaf, origin) for path, leaf in parts if leaf != {}]
+    return tuple(hidden)
