@@ -81,6 +81,11 @@ REASONS: dict[str, Reason] = {
     "variables.secret_missing": Reason(
         422, "A masked value stands where no earlier secret could be kept.", "Write !secret and the value."
     ),
+    # files of the depot
+    "file.unknown": Reason(404, "There is no such file in the depot.", "See `drover file list`."),
+    "file.version_unknown": Reason(404, "The file has no such version.", "See `drover file show`."),
+    "file.changed_meanwhile": Reason(409, "Somebody changed the file meanwhile.", "Look again, then change it."),
+    "file.other_kind": Reason(409, "The file of that name is of another kind.", "Choose another name."),
     # runs
     "run.unknown": Reason(404, "There is no such run.", "See `drover run list`."),
     "run.host_unknown": Reason(404, "The host is not part of this run.", "See `drover run show`."),

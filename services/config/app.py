@@ -7,16 +7,27 @@ from collections.abc import AsyncIterator
 import structlog
 
 from runtime import log as logs
-from runtime.bus import Bus
+from runtime.bus import AgentEndpoint, Bus, Endpoint
 from runtime.health import HealthServer
 from runtime.mongo import Database, connect, while_it_answers
 from runtime.settings import load
 from services.config.endpoints import endpoints
+from services.config.files.service import FileService
+from services.config.files.store import FileStore
 from services.config.settings import Settings
 
 NAME = "config"
 
 log = structlog.get_logger()
+
+
+class Stores:
+    def __init__(self, database: Database) -> None:
+        self.files = FileStore(database)
+
+    async def prepare(self) -> None:
+        for each in (self.files,):
+            await each.prepare()
 
 
 @contextlib.asynccontextmanager
@@ -29,14 +40,17 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
         ca=settings.nats_ca,
         concurrency=settings.concurrency,
     )
-    async with (
-        _database(settings),
-        bus,
-        HealthServer(bus, host=settings.http_host, port=settings.http_port),
-    ):
-        await bus.serve(while_it_answers(endpoints()))
-        log.info("config.serving", instance=bus.instance)
-        yield bus
+    async with _database(settings) as database:
+        stores = Stores(database)
+        await stores.prepare()
+        async with bus, HealthServer(bus, host=settings.http_host, port=settings.http_port):
+            await bus.serve(while_it_answers(_answers(stores)))
+            log.info("config.serving", instance=bus.instance)
+            yield bus
+
+
+def _answers(stores: Stores) -> list[Endpoint | AgentEndpoint]:
+    return endpoints(FileService(stores.files))
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""Jobs and resources as the gateway sees them: real endpoints on the bus under their own credentials."""
+"""The other services as the gateway sees them: real endpoints on the bus under their own credentials."""
 
 import contextlib
 
@@ -30,8 +30,9 @@ class Neighbours:
 
 @contextlib.asynccontextmanager
 async def neighbours(nats):
-    async with service_bus(nats, "jobs") as jobs, service_bus(nats, "resources") as resources:
-        made = Neighbours()
-        await jobs.serve(made.of("jobs"))
-        await resources.serve(made.of("resources"))
+    made = Neighbours()
+    async with contextlib.AsyncExitStack() as stack:
+        for service in ("config", "jobs", "resources"):
+            bus = await stack.enter_async_context(service_bus(nats, service))
+            await bus.serve(made.of(service))
         yield made

@@ -1,0 +1,53 @@
+"""A config service on the real bus and database, asked by the gateway on behalf of people."""
+
+import secrets
+
+import pytest_asyncio
+from motor.motor_asyncio import AsyncIOMotorClient
+
+from contracts.people import Principal
+from contracts.permissions import Role
+from services.config.app import running
+from services.config.settings import Settings
+from tests.conftest import service_bus
+
+ADMIN = Principal(kind="person", name="ada", roles=(Role.ADMIN,), via="session")
+OPERATOR = Principal(kind="person", name="olga", roles=(Role.OPERATOR,), via="session")
+VIEWER = Principal(kind="person", name="vic", roles=(Role.VIEWER,), via="session")
+
+
+@pytest_asyncio.fixture(scope="package")
+async def set_up(nats, mongo):
+    return Settings(
+        nats_url=(nats.hub_url,),
+        nats_credentials=nats.trust.credentials("config"),
+        nats_ca=nats.trust.ca,
+        mongo_url=mongo.url,
+        mongo_database=f"config-{secrets.token_hex(4)}",
+        secrets_key=nats.trust.config_at_rest_key.read_text(),
+    )
+
+
+@pytest_asyncio.fixture(scope="package")
+async def config(set_up):
+    async with running(set_up) as bus:
+        yield bus
+
+
+@pytest_asyncio.fixture(scope="package")
+async def database(set_up, mongo):
+    """What the service keeps, seen from the side."""
+    client = AsyncIOMotorClient(mongo.url, tz_aware=True)
+    yield client[set_up.mongo_database]
+    client.close()
+
+
+@pytest_asyncio.fixture(scope="package")
+async def ask(nats, config):
+    """Ask as the gateway does: `await ask(call, request, by=OPERATOR)`."""
+    async with service_bus(nats, "gateway") as bus:
+
+        async def asked(call, request, *, by=ADMIN):
+            return await bus.call(call, request, principal=by)
+
+        yield asked
