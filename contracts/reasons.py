@@ -63,6 +63,15 @@ REASONS: dict[str, Reason] = {
     ),
     "targets.too_many": Reason(422, "More hosts than one run takes.", "Split the run."),
     "targets.changed": Reason(409, "The set of hosts is not the one that was expected.", "Look at the set again."),
+    "expression.malformed": Reason(
+        422, "The expression cannot be read.", "The message names the column and what could stand there."
+    ),
+    "expression.too_large": Reason(
+        422, "The expression is too long, too deep or has too many terms.", "Split it into groups that name each other."
+    ),
+    "expression.unknown_attribute": Reason(
+        422, "The expression asks for something that hosts do not have.", "See the reference of expressions."
+    ),
     "join.token_invalid": Reason(403, "The join token is unknown, expired, withdrawn or used up.", "Make a new one."),
     "join.token_unknown": Reason(404, "There is no such join token.", "List the join tokens."),
     "enrol.bad_proof": Reason(403, "The signature does not prove the key.", "Sign the nonce with the key presented."),

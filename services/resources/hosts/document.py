@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from contracts.hosts import Host
+from services.resources.hosts import addresses
 
 Document = dict[str, Any]
 
@@ -36,6 +37,7 @@ def to_document(record: HostRecord, facts_hash: str) -> Document:
     document: Document = msgspec.to_builtins(record.host, builtin_types=(datetime,))
     document["_id"] = document.pop("id")
     return document | {
+        addresses.FIELD: addresses.keys(record.host.ips),
         "facts_hash": facts_hash,
         "user_key": record.enrolment.user_key,
         "box_key": record.enrolment.box_key,

@@ -17,7 +17,7 @@ from services.resources.hosts.model import facts_hash
 
 Session = AsyncIOMotorClientSession
 
-_PAGED_BY = ("idc", "business", "product_line", "state", "tags", "ips", "hostname", "host_class")
+_PAGED_BY = ("idc", "business", "product_line", "state", "tags", "ips", "ip_keys", "hostname", "host_class")
 INDEXES = [
     *(IndexModel([(field, ASCENDING), ("_id", ASCENDING)]) for field in _PAGED_BY),
     IndexModel([("presence.online", ASCENDING), ("presence.last_seen", ASCENDING)]),

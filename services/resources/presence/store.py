@@ -10,6 +10,7 @@ from pymongo import UpdateMany, UpdateOne
 
 from contracts.hosts import HostFacts
 from runtime.mongo import Database
+from services.resources.hosts.addresses import FIELD, keys
 from services.resources.hosts.document import at
 from services.resources.hosts.model import addresses, canonical_hostname, facts_hash
 from services.resources.presence.model import Beat, grouped
@@ -76,13 +77,14 @@ class PresenceStore:
 
 
 def _facts_write(beat: Beat, facts: HostFacts, mark: str) -> UpdateOne:
-    digest = facts_hash(facts)
+    digest, ips = facts_hash(facts), addresses(facts)
     values = {
         "facts": msgspec.to_builtins(facts),
         "facts_hash": digest,
         "facts_mark": mark,
         "hostname": canonical_hostname(facts.hostname),
-        "ips": list(addresses(facts)),
+        "ips": list(ips),
+        FIELD: keys(ips),
     }
     return UpdateOne(
         {"_id": beat.host, "idc": beat.idc, "revoked": False, "facts_hash": {"$ne": digest}}, {"$set": values}
