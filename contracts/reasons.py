@@ -95,6 +95,19 @@ REASONS: dict[str, Reason] = {
     "file.version_unknown": Reason(404, "The file has no such version.", "See `drover file show`."),
     "file.changed_meanwhile": Reason(409, "Somebody changed the file meanwhile.", "Look again, then change it."),
     "file.other_kind": Reason(409, "The file of that name is of another kind.", "Choose another name."),
+    # templates
+    "template.malformed": Reason(422, "That is no template.", "Correct what stands at the line named."),
+    "template.undefined": Reason(
+        422, "The template reads a variable that the host does not have.", "Set it, or give it a default."
+    ),
+    "template.refused": Reason(422, "The template reaches for what is no variable.", "Use variables and filters."),
+    "template.too_expensive": Reason(
+        422, "Rendering takes more time or memory than one host may have.", "Make the template simpler."
+    ),
+    "template.bad_output": Reason(
+        422, "The result is larger than 400 KiB or has control characters.", "Check the variables that it is made of."
+    ),
+    "template.failed": Reason(422, "An expression of the template failed.", "See the message and the line."),
     # runs
     "run.unknown": Reason(404, "There is no such run.", "See `drover run list`."),
     "run.host_unknown": Reason(404, "The host is not part of this run.", "See `drover run show`."),

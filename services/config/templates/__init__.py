@@ -1,0 +1,1 @@
+"""Templates: named Jinja2 texts with versions, rendered for each host in a bounded child process."""
