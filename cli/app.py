@@ -8,6 +8,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from cli.commands.account import context_group, login, logout, who
+from cli.commands.accounts import account_group
 from cli.commands.doctor import doctor
 from cli.commands.host import host_group
 from cli.commands.integration import integration_group
@@ -102,6 +103,7 @@ for command in (
     who,
     context_group,
     host_group,
+    account_group,
     run_group,
     token_group,
     join_token_group,

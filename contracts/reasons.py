@@ -123,6 +123,20 @@ REASONS: dict[str, Reason] = {
     "run.nothing_to_retry": Reason(409, "No host of the run failed.", "Start a new run."),
     "run.changed_meanwhile": Reason(409, "Somebody else changed the run meanwhile.", "Look again."),
     "run.idempotency_mismatch": Reason(409, "The idempotency key was used for another request.", "Use a new key."),
+    # accounts
+    "account.not_found": Reason(404, "There is no such account.", "See `drover account list`."),
+    "account.exists": Reason(409, "There is an account of that alias.", "Choose another alias, or change that one."),
+    "account.changed_meanwhile": Reason(409, "Somebody changed the account meanwhile.", "Look again, then change it."),
+    "account.built_in": Reason(409, "The account is always there.", "Disable it, or take its grants away."),
+    "account.default_taken": Reason(
+        409, "A group has one default account at most.", "Take the group away from the other account first."
+    ),
+    "account.not_granted": Reason(
+        403, "The account is not granted to whoever asks.", "Choose another, or ask an admin."
+    ),
+    "account.disabled": Reason(409, "The account is disabled.", "Choose another, or enable it."),
+    "account.not_here": Reason(422, "The account may not be used on some of the hosts.", "Choose others of either."),
+    "account.ambiguous": Reason(422, "The hosts' groups have different default accounts.", "Name the one you mean."),
     # what an agent refuses, and why a host has no result
     "grant.missing": Reason(422, "The command carries no grant.", "Only the jobs service commands agents."),
     "grant.malformed": Reason(422, "The grant cannot be read.", "Are jobs service and agent of compatible versions?"),
@@ -142,7 +156,9 @@ REASONS: dict[str, Reason] = {
         422, "The command cannot be read.", "Are jobs service and agent of compatible versions?"
     ),
     "command.body_missing": Reason(503, "The script did not reach the host.", "It is sent again by itself."),
-    "account.unknown": Reason(422, "The host has no such account.", "Create it there or choose another."),
+    "account.unknown": Reason(
+        422, "There is no such account, or the host has no such OS user.", "Choose another; see `drover account list`."
+    ),
     "account.refused": Reason(403, "The agent does not run scripts as this account.", "Change its allow list."),
     "task.spool_full": Reason(
         507, "The agent's disk budget is used up.", "Free space, or let results be stored first."

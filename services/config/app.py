@@ -11,6 +11,8 @@ from runtime.bus import AgentEndpoint, Bus, Endpoint
 from runtime.health import HealthServer
 from runtime.mongo import Database, connect, while_it_answers
 from runtime.settings import load
+from services.config.accounts.service import AccountService
+from services.config.accounts.store import AccountStore
 from services.config.endpoints import endpoints
 from services.config.files.service import FileService
 from services.config.files.store import FileStore
@@ -23,10 +25,11 @@ log = structlog.get_logger()
 
 class Stores:
     def __init__(self, database: Database) -> None:
+        self.accounts = AccountStore(database)
         self.files = FileStore(database)
 
     async def prepare(self) -> None:
-        for each in (self.files,):
+        for each in (self.accounts, self.files):
             await each.prepare()
 
 
@@ -50,7 +53,7 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
 
 
 def _answers(stores: Stores) -> list[Endpoint | AgentEndpoint]:
-    return endpoints(FileService(stores.files))
+    return endpoints(AccountService(stores.accounts), FileService(stores.files))
 
 
 @contextlib.asynccontextmanager
