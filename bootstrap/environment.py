@@ -50,8 +50,14 @@ def config(trust: Trust, addresses: Addresses, http_port: int) -> dict[str, str]
     }
 
 
-def gateway(trust: Trust, addresses: Addresses, http_port: int, *, password_file: str) -> dict[str, str]:
-    return _service("gateway", trust, addresses, http_port) | {"GATEWAY_FIRST_ADMIN_PASSWORD_FILE": password_file}
+def gateway(
+    trust: Trust, addresses: Addresses, http_port: int, *, password_file: str, depot: str = ""
+) -> dict[str, str]:
+    """`depot`: the folder of the instance that has it."""
+    return _service("gateway", trust, addresses, http_port) | {
+        "GATEWAY_FIRST_ADMIN_PASSWORD_FILE": password_file,
+        **({"GATEWAY_DEPOT": depot} if depot else {}),
+    }
 
 
 def _service(name: str, trust: Trust, addresses: Addresses, http_port: int) -> dict[str, str]:

@@ -36,6 +36,10 @@ class State:
         return self.root / "mongo"
 
     @property
+    def depot(self) -> Path:
+        return self.root / "depot"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

@@ -59,7 +59,9 @@ class Plane:
             "config": environment.config(trust, addresses, self.ports["config"]),
             "jobs-1": environment.jobs(trust, addresses, self.ports["jobs-1"]) | SMALL,
             "jobs-2": environment.jobs(trust, addresses, self.ports["jobs-2"]) | SMALL,
-            "gateway": environment.gateway(trust, addresses, self.ports["gateway"], password_file=str(password)),
+            "gateway": environment.gateway(
+                trust, addresses, self.ports["gateway"], password_file=str(password), depot=str(self.folder / "depot")
+            ),
         }
         for name, variables in environments.items():
             self._part(name, ["-m", f"services.{name.partition('-')[0]}"], variables)

@@ -21,14 +21,23 @@ from runtime.bus.streams import EVENTS
 from runtime.health import BusMetrics
 from runtime.health import routes as health_routes
 from runtime.mongo import Database, connect, while_it_answers
-from runtime.settings import load
+from runtime.settings import BadSettings, load
 from services.gateway import openapi
+from services.gateway.depot.contents import Contents
+from services.gateway.depot.looking import Looking
+from services.gateway.depot.passing import Passing
+from services.gateway.depot.place import Place
+from services.gateway.depot.registering import Registering
+from services.gateway.depot.settling import Settling
+from services.gateway.depot.uploads import Uploads
 from services.gateway.edge.middleware import add_headers, surrounding
 from services.gateway.edge.rates import Rates
 from services.gateway.endpoints import endpoints
 from services.gateway.identity import Identity
 from services.gateway.metrics import Metrics
+from services.gateway.pages import depot as depot_pages
 from services.gateway.pages import docs, download, live, login
+from services.gateway.pages.depot import Depot
 from services.gateway.people.passwords import Passwords
 from services.gateway.people.people import People
 from services.gateway.people.store import PeopleStore
@@ -54,6 +63,9 @@ class Parts:
     people: People
     sessions: Sessions
     tokens: Tokens
+    depot: Depot | None = None
+    """None: this instance has no folder for it, and passes on."""
+    depot_at: str = ""
 
 
 async def serve(stop: asyncio.Event) -> None:
@@ -69,7 +81,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     tls = settings.tls()
     database = await connect(settings.mongo_url, settings.mongo_database or SERVICE)
     try:
-        parts = await _parts(database)
+        parts = await _parts(settings, database)
         await parts.people.make_first_admin(settings.first_admin, settings.first_admin_password)
         bus = Bus.of_service(
             SERVICE,
@@ -88,7 +100,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         database.client.close()
 
 
-async def _parts(database: Database) -> Parts:
+async def _parts(settings: Settings, database: Database) -> Parts:
     people, sessions, failures, tokens = (
         PeopleStore(database),
         SessionStore(database),
@@ -99,7 +111,29 @@ async def _parts(database: Database) -> Parts:
         await store.prepare()
     passwords = await Passwords.with_hasher(PasswordHasher())
     return Parts(
-        People(people, passwords), Sessions(sessions, people, passwords, Throttle(failures)), Tokens(tokens, people)
+        People(people, passwords),
+        Sessions(sessions, people, passwords, Throttle(failures)),
+        Tokens(tokens, people),
+        await asyncio.to_thread(_depot, settings),
+        settings.depot_at,
+    )
+
+
+def _depot(settings: Settings) -> Depot | None:
+    """Raises BadSettings if its folder cannot be used. Blocking."""
+    if settings.depot is None:
+        return None
+    place, most_bytes = Place(settings.depot), settings.upload_limit_bytes
+    try:
+        place.make()
+    except OSError as error:
+        raise BadSettings(f"GATEWAY_DEPOT={settings.depot} cannot be used: {error.strerror}") from None
+    looking, settling = Looking(), Settling(place)
+    return Depot(
+        Uploads(place, looking, settling, most_bytes=most_bytes),
+        Registering(place, looking, settling, settings.roots(), most_bytes=most_bytes),
+        Contents(place),
+        settling,
     )
 
 
@@ -110,7 +144,8 @@ def application(bus: Bus, history: History, parts: Parts, *, secure: bool) -> we
     metrics = Metrics(metrics_registry)
     identity = Identity(parts.sessions, parts.tokens)
     streams = Streams(bus, Feed(bus, history), identity, metrics)
-    pages = [*login.pages(parts.sessions), *download.pages(bus), *live.pages(streams)]
+    stored = depot_pages.pages(bus, parts.depot) if parts.depot else depot_pages.passed_on(Passing(parts.depot_at))
+    pages = [*login.pages(parts.sessions), *download.pages(bus), *live.pages(streams), *stored]
     # A thousand hosts behind one address may enrol at once, with two or three questions each.
     routes = Routes(bus, identity, Rates(burst=3000, per_second=100))
     document = openapi.document(

@@ -71,8 +71,11 @@ def _operation(entry: Page, schemas: dict[str, Json]) -> Json:
     }
     if "description" in request:
         operation["description"] = request["description"]
-    if route.method not in BODIES:
+    if route.method not in BODIES or entry.raw:
         parameters += [_parameter("query", name, each, required=name in required) for name, each in others.items()]
+        if entry.raw:
+            content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+            operation["requestBody"] = {"required": True, "content": content}
         return operation
     body = {"type": "object", "properties": others, "additionalProperties": False}
     if needed := sorted(required & set(others)):

@@ -47,6 +47,8 @@ class Page:
     call: Call[Any, Any]
     handle: Callable[[web.Request, Any, Principal], Awaitable[web.StreamResponse]]
     media_type: str = "application/json"
+    raw: bool = False
+    """The body is bytes as they are; the fields stand in path and query."""
 
     @property
     def route(self) -> Route:
@@ -74,7 +76,7 @@ class Routes:
         call, route = page.call, page.route
         if call.needs != ANYONE and call.needs not in PERMISSIONS:
             raise Undeclared(f"{call.subject} needs {call.needs!r}, which contracts/permissions.py does not declare")
-        query = None if route.method in BODIES else reading.Query(call.request)
+        query = None if route.method in BODIES and not page.raw else reading.Query(call.request)
 
         async def handle(request: web.Request) -> web.StreamResponse:
             principal = await self._admitted(request, call)

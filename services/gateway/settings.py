@@ -22,6 +22,25 @@ class Settings(ServiceSettings):
     tls_key: Path | None = None
     """PEM with the key of that certificate."""
 
+    depot: Path | None = None
+    """The depot's folder, on the disk of this instance. Without it, uploads and downloads are passed on."""
+
+    depot_at: str = ""
+    """Address of the gateway that has the depot's folder, such as https://10.1.0.2:8470, where this one has not."""
+
+    depot_roots: tuple[str, ...] = ()
+    """Folders of this machine, separated by commas, below which files may be registered for the depot."""
+
+    upload_limit_bytes: int = 64 * 1024**3
+    """The most that one file of the depot may have."""
+
+    def roots(self) -> tuple[Path, ...]:
+        """Raises BadSettings for one that is no folder, or so wide that it is everything."""
+        for root in map(Path, self.depot_roots):
+            if not root.is_absolute() or root == Path("/") or not root.is_dir():
+                raise BadSettings(f"GATEWAY_DEPOT_ROOTS: {root} is no folder of this machine, or the whole of it")
+        return tuple(map(Path, self.depot_roots))
+
     def tls(self) -> ssl.SSLContext | None:
         """How to listen; None is plain HTTP. Raises BadSettings where that would leave the machine."""
         if self.tls_certificate and self.tls_key:
