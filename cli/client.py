@@ -83,7 +83,7 @@ def encoded(route: Route, request: Any) -> tuple[str, bytes | None]:
         fields.pop(name, None)
     path = API + IN_PATH.sub(lambda match: quote(str(getattr(request, match[1])), safe=""), route.path)
     if route.method in {"GET", "DELETE"}:
-        query = urlencode([(name, _word(each)) for name, value in fields.items() for each in _several(value)])
+        query = urlencode([(name, word(each)) for name, value in fields.items() for each in _several(value)])
         return path + (f"?{query}" if query else ""), None
     return path, msgspec.json.encode(fields)
 
@@ -107,7 +107,7 @@ def _several(value: Any) -> Any:
     return value if isinstance(value, tuple | list) else (value,)
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 

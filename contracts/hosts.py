@@ -17,6 +17,9 @@ Text = Annotated[str, Meta(max_length=200)]
 Limit = Annotated[int, Meta(ge=1, le=1000)]
 Tags = Annotated[tuple[Tag, ...], Meta(max_length=64)]
 Labels = Annotated[dict[Tag, Label], Meta(max_length=64)]
+AttributeName = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}" + END)]
+AttributeValue = Label | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | bool
+Attributes = Annotated[dict[AttributeName, AttributeValue], Meta(max_length=64)]
 
 
 class HostState(StrEnum):
@@ -73,6 +76,19 @@ class Host(Struct, frozen=True, kw_only=True):
     created_at: datetime
     revision: int
     revoked: bool = False
+    room: str = ""
+    rack: str = ""
+    host_set: str = ""
+    """The set it belongs to: hosts that are rolled out, or fail, together."""
+    attributes: dict[str, str | int | bool] = {}
+    """What people decided to know of hosts beyond these fields, each of a declared type."""
+    serial: str = ""
+    asset_id: str = ""
+    agent: bool = True
+    """False of a record that was imported and whose host has not enrolled yet: nobody is there to obey."""
+    changed_by: str = ""
+    """Who changed last what people enter."""
+    changed_at: datetime | None = None
 
 
 class HostFilter(Struct, frozen=True, kw_only=True):
@@ -86,6 +102,9 @@ class HostFilter(Struct, frozen=True, kw_only=True):
     product_lines: tuple[str, ...] = ()
     states: tuple[HostState, ...] = ()
     tags: tuple[str, ...] = ()
+    rooms: tuple[str, ...] = ()
+    racks: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
 
 
 class Targets(HostFilter, frozen=True, kw_only=True):
@@ -106,7 +125,7 @@ class TargetHost(Struct, frozen=True, kw_only=True):
     ip: str
     hostname: str
     box_key: str
-    """The host's X25519 public key, base64, for values that only it may read."""
+    """The host's X25519 public key, base64, for values that only it may read; empty of a host without an agent."""
     online: bool
 
 
@@ -157,6 +176,12 @@ class ChangeHost(Struct, frozen=True, kw_only=True):
     product_line: Text | UnsetType = UNSET
     tags: Tags | UnsetType = UNSET
     labels: Labels | UnsetType = UNSET
+    room: Text | UnsetType = UNSET
+    rack: Text | UnsetType = UNSET
+    host_set: Text | UnsetType = UNSET
+    attributes: Attributes | UnsetType = UNSET
+    serial: Text | UnsetType = UNSET
+    asset_id: Text | UnsetType = UNSET
 
 
 class RevokeHost(Struct, frozen=True, kw_only=True):
@@ -272,7 +297,7 @@ change_host = Call(
     Host,
     needs="hosts:change",
     http=post("/hosts/{host}"),
-    summary="Change a host's state, business, tags or labels",
+    summary="Change a host's state, place, business, tags, labels or attributes",
 )
 revoke_host = Call(
     "resources.hosts.revoke",

@@ -7,6 +7,7 @@ asyncio client would touch.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
@@ -32,6 +33,7 @@ __all__ = [
     "PyMongoError",
     "Session",
     "connect",
+    "now",
     "together",
     "while_it_answers",
 ]
@@ -71,6 +73,12 @@ async def _is_primary(client: AsyncIOMotorClient[Document], url: str) -> bool:
         raise BadSettings(f"MongoDB at {where} is standalone; Drover needs a replica set (one node will do)")
     log.warning("mongo.waiting", error="no primary yet")
     return False
+
+
+def now() -> datetime:
+    """MongoDB keeps milliseconds, so nothing finer is said of what it will keep."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 async def together(database: Database, work: Callable[[Session], Coroutine[Any, Any, R]]) -> R:

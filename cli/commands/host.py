@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from cli.client import Client, typed
+from cli.client import Client, typed, word
 from cli.display import Form, emit, facts, rows, when
 from cli.exits import Refused
 from cli.session import Session, data_options, pass_session
@@ -79,6 +79,8 @@ def _first(ips: tuple[str, ...]) -> str:
 def agent(host: Host) -> str:
     if host.revoked:
         return "revoked"
+    if not host.agent:
+        return "none"
     return "online" if host.presence.online else "offline"
 
 
@@ -130,15 +132,22 @@ def _table(host: Host) -> None:
             ("open tasks", str(host.presence.open_tasks or "")),
             ("business", host.business),
             ("product line", host.product_line),
+            ("room", host.room),
+            ("rack", host.rack),
+            ("set", host.host_set),
+            ("serial", host.serial),
+            ("asset", host.asset_id),
             ("tags", ", ".join(host.tags)),
             ("labels", "\n".join(f"{name}={value}" for name, value in host.labels.items())),
+            ("attributes", "\n".join(f"{name}={word(value)}" for name, value in host.attributes.items())),
             ("system", " ".join(filter(None, (known.os, known.kernel, known.architecture)))),
             ("cpus", str(known.cpus or "")),
             ("memory", f"{known.memory_bytes / 2**30:.1f} GiB" if known.memory_bytes else ""),
             ("python", known.python),
             ("agent version", known.agent_version),
             ("agent account", known.account),
-            ("enrolled", when(host.created_at)),
+            ("known since", when(host.created_at)),
+            ("changed by", " ".join(filter(None, (host.changed_by, when(host.changed_at))))),
             ("revision", str(host.revision)),
         ]
     )

@@ -214,6 +214,23 @@ async def test_masked_values_reach_the_host_sealed_and_nothing_else(jobs):
     assert not [data for data in heard if secret.encode() in data]
 
 
+async def test_a_host_that_was_imported_and_never_enrolled_is_offline_after_its_wait(jobs):
+    """With masked values too, for which there is no key to seal them to."""
+    await jobs.agent("h-1")
+    jobs.known("h-2")
+    jobs.hosts["h-2"] = msgspec.structs.replace(jobs.hosts["h-2"], box_key="", online=False)
+    for parameters in ((), (Parameter(name="P", value="x", masked=True),)):
+        for wait in (0, 1):
+            run = await jobs.start("h-1", "h-2", parameters=parameters, offline_wait_s=wait)
+            found = await results(jobs, await jobs.ended(run))
+            assert (found["h-1"].state, found["h-2"].state, found["h-2"].reason) == (
+                "succeeded",
+                "offline",
+                "host.offline",
+            )
+            assert "Nothing was started" in found["h-2"].message
+
+
 async def test_masked_values_for_a_host_without_a_key_are_refused_and_the_others_run(jobs):
     await jobs.agent("h-1")
     await jobs.agent("h-2")

@@ -85,6 +85,22 @@ async def test_a_change_changes_what_it_names_only(ask):
     assert await ask.show(host) == after
 
 
+async def test_a_host_has_a_place_and_what_people_decided_to_know(ask):
+    host = await ask.host()
+    given = {"room": "r1", "rack": "A7", "host_set": "blue", "serial": "S-1", "asset_id": "4711"}
+    attributes = {"slots": 2**63 - 1, "warranty": True, "vendor": "acme"}
+    after = await ask(hosts.change_host, ChangeHost(host=host, attributes=attributes, **given), OPERATOR)
+    assert {name: getattr(after, name) for name in given} == given
+    assert (after.attributes, after.agent, after.changed_by) == (attributes, True, "olga")
+    assert after.changed_at > after.created_at
+    assert await ask.show(host) == after
+    other = await ask.host()
+    for criterion in ({"rooms": ("r1",)}, {"racks": ("A7",)}, {"sets": ("blue", "green")}):
+        assert await found(ask, **criterion) == [host]
+        assert [each.id for each in (await ask.resolve(**criterion)).hosts] == [host]
+    assert sorted(await found(ask)) == sorted([host, other])
+
+
 async def test_labels_keep_their_dots(ask):
     labels = {"example.com/team": "a", "net.zone": "b", ".": "c"}
     host = await ask.host(labels=labels)
@@ -105,6 +121,7 @@ async def test_with_a_revision_the_slower_of_two_is_refused(ask):
     outcomes = await asyncio.gather(*(ask(hosts.change_host, each) for each in changes), return_exceptions=True)
     refused = [each for each in outcomes if isinstance(each, Conflict)]
     assert {each.reason for each in refused} == {"host.changed_meanwhile"}
+    assert {(each.details["revision"], each.details["by"]) for each in refused} == {(2, "ada")}
     assert len(refused) == 7
     assert (await ask.show(host)).revision == 2
 
@@ -174,6 +191,11 @@ async def test_unknown_hosts_are_told_apart_from_bad_names(ask):
         ("change", {"host": "h-1", "labels": {"$set": "x"}}),
         ("change", {"host": "h-1", "labels": {"a": {"$x": 1}}}),
         ("change", {"host": "h-1", "business": "x" * 201}),
+        ("change", {"host": "h-1", "attributes": {"a.b": 1}}),
+        ("change", {"host": "h-1", "attributes": {"$set": 1}}),
+        ("change", {"host": "h-1", "attributes": {"a": 2**63}}),
+        ("change", {"host": "h-1", "attributes": {"a": 1.5}}),
+        ("change", {"host": "h-1", "attributes": {"a": {"$gt": 1}}}),
         ("revoke", {"host": "h-1", "why": ""}),
         ("revoke", {"host": "h-1"}),
     ],

@@ -29,6 +29,9 @@ FILTERS = (
     {"product_lines": ("cart",)},
     {"states": (HostState.IN_SERVICE,)},
     {"tags": ("web",)},
+    {"rooms": ("r1",)},
+    {"racks": ("a1",)},
+    {"sets": ("blue",)},
 )
 
 
@@ -118,6 +121,7 @@ async def _every_use_case(ask, tmp_path):
             return "mark" in found["presence"] and not found["presence"]["online"]
 
         await until(swept, "the host was seen and swept")
+    await ask(hosts.change_host, ChangeHost(host=enrolled.host, room="r1", rack="a1", host_set="blue"))
     for each in FILTERS:
         await ask(hosts.list_hosts, ListHosts(**each))
         await ask(hosts.list_hosts, ListHosts(**each, online=True, search="web", after="h"))

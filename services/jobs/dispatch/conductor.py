@@ -20,13 +20,13 @@ from contracts import runs
 from contracts.agents import Ack, Cancel, TaskState, Verb
 from contracts.errors import Conflict, NotFound, Unavailable
 from contracts.runs import Counts, HostOutcome
-from contracts.states import Live, Outcome, RunState
+from contracts.states import Live, RunState
 from runtime.bus import Bus, Disconnected
 from runtime.mongo import PyMongoError
 from runtime.signing import Box
 from services.jobs.dispatch.bodies import Body, body_of
 from services.jobs.dispatch.grants import Grants
-from services.jobs.dispatch.part import Doing, Part, Patience, Step, Terms, next_step
+from services.jobs.dispatch.part import Doing, Part, Patience, Step, Terms, next_step, unsealable
 from services.jobs.dispatch.sending import Sender, Unsealable
 from services.jobs.dispatch.ticker import Ticker
 from services.jobs.results.announcing import announce_outcomes
@@ -283,8 +283,7 @@ class Conductor:
             try:
                 await self._sender.run(part.target, not_after - now)
             except Unsealable:
-                message = "The masked parameters cannot be sealed for this host. Enrol it again."
-                return Step(Doing.CONCLUDE, outcome=Outcome.REFUSED, reason="grant.unsealable", message=message)
+                return unsealable(part, self.terms, now, jitter())
         before = part.state
         self._tools.counters["resent" if part.sends else "sent"] += 1
         part.sent(now, not_after, jitter())

@@ -200,6 +200,15 @@ def _reach(part: Part, terms: Terms, now: float) -> Step:
     return Step(Doing.WAIT, until=min(sure, part.due if now < part.due < terms.last_start() else inf))
 
 
+def unsealable(part: Part, terms: Terms, now: float, jitter: float) -> Step:
+    """Nothing can be sealed for this host. One without any key never enrolled, so there is nobody who could hear."""
+    if not part.target.box_key:
+        part.nobody_there(now, jitter)
+        return next_step(part, terms, now)
+    message = "The masked parameters cannot be sealed for this host. Enrol it again."
+    return Step(Doing.CONCLUDE, outcome=Outcome.REFUSED, reason="grant.unsealable", message=message)
+
+
 def _may_try(part: Part, terms: Terms, now: float) -> bool:
     """Past the deadline: hosts that may be there are asked until the last start, others once."""
     if part.away_at > -inf or part.refused:

@@ -55,6 +55,8 @@ def admitted(applicant: Applicant, admission: Admission, issue: Issue, now: date
         presence=Presence(),
         created_at=now,
         revision=1,
+        changed_by=f"join token {admission.token}",
+        changed_at=now,
     )
     enrolment = Enrolment(
         user_key=applicant.user_key,

@@ -99,17 +99,19 @@ class EnrolmentService:
 
     async def _issue(self, record: HostRecord) -> str:
         """New credentials for a host that is not revoked. Its key was settled when it enrolled."""
+        host, enrolment = record.host, record.enrolment
+        if enrolment is None:
+            raise unknown(host.id)
         # Never dated before the ones it has: those may be dated ahead, to be later than a revocation of the same key.
-        issue = self._credentials.next(now=time.time(), after=record.enrolment.issued_at - 1)
-        host = record.host
+        issue = self._credentials.next(now=time.time(), after=enrolment.issued_at - 1)
         if await self._hosts.note_issued(host.id, issued_at=issue.issued_at, until=issue.until) is None:
             raise Conflict("host.revoked", f"{host.id} is revoked. Enrol it as a new host.")
         log.info("credentials.issued", host=host.id, until=issue.until)
-        return self._credentials.jwt(host.id, host.idc, record.enrolment.user_key, issue)
+        return self._credentials.jwt(host.id, host.idc, enrolment.user_key, issue)
 
     async def _tell(self, done: Admitted) -> None:
         host = done.record.host
-        log.info("host.enrolled", host=host.id, idc=host.idc, join_token=done.record.enrolment.join_token)
+        log.info("host.enrolled", host=host.id, idc=host.idc, join_token=done.join_token)
         for replaced in done.replaced:
             log.info("host.replaced", host=replaced.host.id, by=host.id)
             changed = HostChanged(host=replaced.host.id, what="revoked", revision=replaced.host.revision)

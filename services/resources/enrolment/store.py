@@ -54,6 +54,7 @@ def _lives() -> dict[str, object]:
 @dataclass(frozen=True)
 class Admitted:
     record: HostRecord
+    join_token: str
     issue: Issue
     replaced: tuple[HostRecord, ...]
     """The host that had this key before, revoked now."""
@@ -120,4 +121,4 @@ class AdmissionStore:
         issue = credentials.next(now=now.timestamp(), after=after)
         record = admitted(applicant, admission, issue, now)
         await self._hosts.add(record, session)
-        return Admitted(record, issue, tuple(each for each in replaced if each is not None))
+        return Admitted(record, admission.token, issue, tuple(each for each in replaced if each is not None))

@@ -28,6 +28,9 @@ FIELDS = {
     "product_lines": "product_line",
     "states": "state",
     "tags": "tags",
+    "rooms": "room",
+    "racks": "rack",
+    "sets": "host_set",
 }
 """Criterion of a filter → field of a host's document."""
 

@@ -30,20 +30,24 @@ class Enrolment:
 @dataclass(frozen=True)
 class HostRecord:
     host: Host
-    enrolment: Enrolment
+    enrolment: Enrolment | None
+    """None of a host that was imported and has not enrolled."""
 
 
 def to_document(record: HostRecord, facts_hash: str) -> Document:
     document: Document = msgspec.to_builtins(record.host, builtin_types=(datetime,))
     document["_id"] = document.pop("id")
-    return document | {
-        addresses.FIELD: addresses.keys(record.host.ips),
-        "facts_hash": facts_hash,
-        "user_key": record.enrolment.user_key,
-        "box_key": record.enrolment.box_key,
-        "join_token": record.enrolment.join_token,
-        "issued_at": record.enrolment.issued_at,
-        "credentials_until": at(record.enrolment.credentials_until),
+    document |= {addresses.FIELD: addresses.keys(record.host.ips), "facts_hash": facts_hash}
+    return document if record.enrolment is None else document | enrolment_fields(record.enrolment)
+
+
+def enrolment_fields(enrolment: Enrolment) -> Document:
+    return {
+        "user_key": enrolment.user_key,
+        "box_key": enrolment.box_key,
+        "join_token": enrolment.join_token,
+        "issued_at": enrolment.issued_at,
+        "credentials_until": at(enrolment.credentials_until),
     }
 
 
@@ -52,6 +56,8 @@ def to_host(document: Document) -> Host:
 
 
 def to_record(document: Document) -> HostRecord:
+    if "user_key" not in document:
+        return HostRecord(to_host(document), None)
     enrolment = Enrolment(
         user_key=document["user_key"],
         box_key=document["box_key"],

@@ -2,12 +2,15 @@
 
 import hashlib
 import ipaddress
+from datetime import datetime
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from contracts.errors import Conflict
 from contracts.hosts import ChangeHost, Host, HostFacts, HostState, Presence
+from runtime import revisions
 
 MOVES: dict[HostState, frozenset[HostState]] = {
     HostState.DEPLOYING: frozenset(HostState),
@@ -20,35 +23,46 @@ MOVES: dict[HostState, frozenset[HostState]] = {
 """Two moves are steps too long: a host in service is taken out before it is deployed anew, and a retired one comes back
 through deployment or the standby pool."""
 
+CHANGEABLE = (
+    *("state", "business", "product_line", "tags", "labels"),
+    *("room", "rack", "host_set", "attributes", "serial", "asset_id"),
+)
+"""What people enter. Agents never touch it."""
+MARKS = ("revision", "changed_by", "changed_at")
+"""What a record says of its newest change by people."""
+
 EVERY_HOST_HAS = frozenset({"127.0.0.1", "::1"})
 """Addresses that name no host in particular; as a target they would mean everybody."""
 
 
-def changed(host: Host, request: ChangeHost) -> Host:
+def changed(host: Host, request: ChangeHost, *, by: str, at: datetime) -> Host:
     """The host after the change, with its next revision; the same object if nothing differs. Raises Conflict."""
     if host.revoked:
         raise Conflict("host.revoked", f"{host.id} is revoked; its record stays as it was. Enrol it as a new host.")
-    if request.revision is not None and request.revision != host.revision:
-        raise Conflict(
-            "host.changed_meanwhile",
-            f"{host.id} has revision {host.revision} by now, not {request.revision}. Look again, then change it.",
-        )
-    state = host.state if request.state is UNSET else request.state
+    revisions.check(request.revision, marks(host), "host.changed_meanwhile", f"the host {host.id}")
+    values = {name: value for name in CHANGEABLE if (value := getattr(request, name)) is not UNSET}
+    if "state" in values:
+        check_move(host, values["state"])
+    if "tags" in values:
+        values["tags"] = ordered(values["tags"])
+    after = msgspec.structs.replace(host, **values)
+    if after == host:
+        return host
+    return msgspec.structs.replace(after, revision=host.revision + 1, changed_by=by, changed_at=at)
+
+
+def check_move(host: Host, state: HostState) -> None:
+    """Raises Conflict."""
     if state not in MOVES[host.state]:
         raise Conflict(
             "host.wrong_state",
             f"{host.id} is {host.state} and cannot become {state} at once;"
             f" it can become {', '.join(sorted(MOVES[host.state] - {host.state}))}.",
         )
-    after = msgspec.structs.replace(
-        host,
-        state=state,
-        business=host.business if request.business is UNSET else request.business,
-        product_line=host.product_line if request.product_line is UNSET else request.product_line,
-        tags=host.tags if request.tags is UNSET else ordered(request.tags),
-        labels=host.labels if request.labels is UNSET else request.labels,
-    )
-    return host if after == host else msgspec.structs.replace(after, revision=host.revision + 1)
+
+
+def marks(host: Host) -> dict[str, Any]:
+    return revisions.marks(host.revision, host.changed_by or "enrolment", host.changed_at or host.created_at)
 
 
 def ordered(tags: tuple[str, ...]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from contracts.errors import Conflict, NotFound
 from contracts.hosts import ChangeHost, Host, HostChanged, HostRef, Hosts, ListHosts, host_changed
 from contracts.people import Principal
 from runtime.bus import Bus
+from runtime.mongo import now
 from services.resources.hosts import model
 from services.resources.hosts.document import at
 from services.resources.hosts.store import HostStore
@@ -35,7 +36,7 @@ class HostService:
     async def change(self, request: ChangeHost, principal: Principal) -> Host:
         for _ in range(TRIES):
             before = await self._get(request.host)
-            after = model.changed(before, request)
+            after = model.changed(before, request, by=principal.name, at=now())
             if after is before or await self._hosts.save_change(before, after):
                 break
         else:

@@ -13,17 +13,25 @@ from contracts.hosts import Host, ListHosts
 from runtime.mongo import Database
 from services.resources.hosts.criteria import Condition, all_of, begins_with, criteria
 from services.resources.hosts.document import Document, HostRecord, at, to_document, to_host, to_record
-from services.resources.hosts.model import facts_hash
+from services.resources.hosts.model import CHANGEABLE, MARKS, facts_hash
 
 Session = AsyncIOMotorClientSession
 
-_PAGED_BY = ("idc", "business", "product_line", "state", "tags", "ips", "ip_keys", "hostname", "host_class")
+_PAGED_BY = (
+    *("idc", "business", "product_line", "state", "tags", "ips", "ip_keys", "hostname", "host_class"),
+    *("room", "rack", "host_set", "serial", "asset_id"),
+)
 INDEXES = [
     *(IndexModel([(field, ASCENDING), ("_id", ASCENDING)]) for field in _PAGED_BY),
     IndexModel([("presence.online", ASCENDING), ("presence.last_seen", ASCENDING)]),
-    IndexModel([("user_key", ASCENDING)], unique=True, partialFilterExpression={"revoked": False}),
+    IndexModel([("attributes.$**", ASCENDING)]),
+    IndexModel(
+        [("user_key", ASCENDING)],
+        name="user_key_of_agents",
+        unique=True,
+        partialFilterExpression={"revoked": False, "user_key": {"$exists": True}},
+    ),
 ]
-CHANGEABLE = ("state", "business", "product_line", "tags", "labels")
 
 
 @dataclass(frozen=True)
@@ -58,10 +66,10 @@ class HostStore:
 
     async def save_change(self, before: Host, after: Host) -> bool:
         """Write what people may change; False if the host has moved on from the revision it had before."""
-        values: dict[str, Any] = msgspec.to_builtins(after)
+        values: dict[str, Any] = msgspec.to_builtins(after, builtin_types=(datetime,))
         done = await self._hosts.update_one(
             {"_id": before.id, "revision": before.revision, "revoked": False},
-            {"$set": {name: values[name] for name in (*CHANGEABLE, "revision")}},
+            {"$set": {name: values[name] for name in (*CHANGEABLE, *MARKS)}},
         )
         return done.modified_count == 1
 
@@ -82,6 +90,8 @@ class HostStore:
                 "$set": {
                     "revoked": True,
                     "state": "retired",
+                    "changed_by": revoked.by,
+                    "changed_at": revoked.at,
                     "presence.online": False,
                     "revocation": {"by": revoked.by, "why": revoked.why, "at": revoked.at},
                 },
@@ -98,7 +108,7 @@ class HostStore:
         Issuing and revoking change the same document, so a revocation always knows the newest credentials.
         """
         document: Document | None = await self._hosts.find_one_and_update(
-            {"_id": host, "revoked": False},
+            {"_id": host, "revoked": False, "agent": {"$ne": False}},
             {"$max": {"issued_at": issued_at, "credentials_until": at(until)}},
             return_document=ReturnDocument.AFTER,
         )

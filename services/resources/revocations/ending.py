@@ -20,8 +20,8 @@ class Ending:
 
     async def end_within(self, session: Session, host: str, revoked: Revoked) -> HostRecord | None:
         ended = await self._hosts.revoke(host, revoked, session)
-        if ended is None:
-            return None
+        if ended is None or ended.enrolment is None:
+            return ended
         issued = ended.enrolment
         # Another instance may have issued credentials by a clock that is ahead of this one.
         issued_until = max(issued.issued_at, int(revoked.at.timestamp()))

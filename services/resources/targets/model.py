@@ -35,6 +35,9 @@ _WORDS = {
     "product_lines": "product line",
     "states": "state",
     "tags": "tag",
+    "rooms": "room",
+    "racks": "rack",
+    "sets": "set",
 }
 
 

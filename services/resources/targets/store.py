@@ -48,6 +48,6 @@ def _to_target(document: Document, heard_after: float) -> TargetHost:
         idc=document["idc"],
         ip=next(iter(document["ips"]), ""),
         hostname=document["hostname"],
-        box_key=document["box_key"],
+        box_key=document.get("box_key", ""),
         online=last_seen is not None and last_seen.timestamp() >= heard_after,
     )
