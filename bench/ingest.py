@@ -70,7 +70,7 @@ class Round:
 
 async def measure(place: Workplace, count: int, rounds: int) -> None:
     # The instance is held for some seconds in each round, and must not lose its run for that.
-    services = ("resources", JOBS, "gateway")
+    services = ("resources", "config", JOBS, "gateway")
     async with installation(place, services, JOBS_LEASE_S="120") as made, bench(made, count) as everything:
         await one(everything)
         found = []

@@ -20,7 +20,7 @@ from bootstrap.environment import Addresses
 from bootstrap.servers import Mongod, NatsPlane, NotReady, Server, free_ports, mongod, nats_plane, until
 
 IDCS = ("js", "bj")
-SERVICES = ("resources", "jobs-1", "jobs-2", "gateway")
+SERVICES = ("resources", "config", "jobs-1", "jobs-2", "gateway")
 PROJECT = Path(__file__).parents[1]
 READY_S = 60
 KEPT_VARIABLES = ("PATH", "HOME", "LANG")

@@ -127,6 +127,7 @@ class TargetHost(Struct, frozen=True, kw_only=True):
     box_key: str
     """The host's X25519 public key, base64, for values that only it may read; empty of a host without an agent."""
     online: bool
+    business: str = ""
 
 
 class ResolveTargets(Struct, frozen=True, kw_only=True):

@@ -129,6 +129,7 @@ REASONS: dict[str, Reason] = {
     # runs
     "run.unknown": Reason(404, "There is no such run.", "See `drover run list`."),
     "run.host_unknown": Reason(404, "The host is not part of this run.", "See `drover run show`."),
+    "run.script_not_stored": Reason(403, "Whoever asks may start stored scripts only.", "Choose a stored script."),
     "run.script_too_large": Reason(413, "The script is larger than 512 KiB.", "Distribute it as a file."),
     "run.arguments_too_large": Reason(
         413, "Arguments, environment and parameters are too large together.", "Use a file."
@@ -155,6 +156,7 @@ REASONS: dict[str, Reason] = {
     "account.disabled": Reason(409, "The account is disabled.", "Choose another, or enable it."),
     "account.not_here": Reason(422, "The account may not be used on some of the hosts.", "Choose others of either."),
     "account.ambiguous": Reason(422, "The hosts' groups have different default accounts.", "Name the one you mean."),
+    "account.moved": Reason(409, "The account is another OS user than when the run started.", "Start a new run."),
     # what an agent refuses, and why a host has no result
     "grant.missing": Reason(422, "The command carries no grant.", "Only the jobs service commands agents."),
     "grant.malformed": Reason(422, "The grant cannot be read.", "Are jobs service and agent of compatible versions?"),

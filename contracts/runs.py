@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from contracts.accounts import AccountName
 from contracts.agents import Language
 from contracts.hosts import Limit, Targets, Token
 from contracts.kinds import Call, Event, get, post
@@ -37,8 +38,8 @@ class StartRun(Struct, frozen=True, kw_only=True):
     args: Annotated[tuple[Word, ...], Meta(max_length=256)] = ()
     parameters: Annotated[tuple[Parameter, ...], Meta(max_length=64)] = ()
     env: Annotated[dict[Variable, Word], Meta(max_length=64)] = {}
-    account: Annotated[str, Meta(pattern=r"^[a-z_][a-z0-9_.-]{0,31}" + END)] | None = None
-    """The OS account, by name; left out: the account that the agent runs as."""
+    account: AccountName | None = None
+    """The alias of an account. Left out: the default of the hosts' groups, or else `agent`, which the agent runs as."""
     timeout_s: Annotated[int, Meta(ge=1, le=259_200)] = 7200
     kill_grace_s: Annotated[int, Meta(ge=0, le=600)] = 10
     """Between TERM and KILL when the script is stopped or out of time."""
@@ -95,6 +96,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """Masked values read as MASK."""
     env: dict[str, str]
     account: str | None
+    """The OS user; null: whatever the agent runs as."""
+    account_alias: str = ""
     timeout_s: int
     kill_grace_s: int
     offline_wait_s: int
@@ -102,6 +105,8 @@ class Run(Struct, frozen=True, kw_only=True):
     """What was asked for."""
     hosts: int
     """How many hosts that was, when the run was started."""
+    businesses: tuple[str, ...] | None = None
+    """Of these hosts, then; null: the run is from before that was noted."""
     targets_hash: str
     tries: int
     counts: Counts
@@ -117,6 +122,7 @@ class RunSummary(Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
     hosts: int
     counts: Counts
+    businesses: tuple[str, ...] | None = None
 
 
 class ListRuns(Struct, frozen=True, kw_only=True):
@@ -128,6 +134,8 @@ class ListRuns(Struct, frozen=True, kw_only=True):
 
 
 class Runs(Struct, frozen=True, kw_only=True):
+    """Only those that the caller may see. So many may be left out that a page is short, or empty, and has a `next`."""
+
     runs: list[RunSummary]
     next: str = ""
 

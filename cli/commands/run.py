@@ -84,7 +84,7 @@ def _table(run: Run) -> None:
             ("created", when(run.created_at)),
             ("started", when(run.started_at)),
             ("ended", when(run.ended_at)),
-            ("account", run.account or ""),
+            ("account", _account(run)),
             ("arguments", " ".join(run.args)),
             ("parameters", "\n".join(f"{each.name}={each.value}" for each in run.parameters)),
             ("environment", "\n".join(f"{name}={value}" for name, value in run.env.items())),
@@ -94,6 +94,13 @@ def _table(run: Run) -> None:
             ("script", run.script.rstrip("\n")),
         ]
     )
+
+
+def _account(run: Run) -> str:
+    """The alias, and whom it means if that is another name."""
+    if run.account_alias in {"", run.account}:
+        return run.account or ""
+    return f"{run.account_alias} ({run.account or 'whatever the agent runs as'})"
 
 
 @run_group.command("hosts")

@@ -60,53 +60,59 @@ def following_options(command: F) -> F:
 detach_option = click.option("--detach", is_flag=True, help="Do not watch; print the run's id.")
 
 
+START_OPTIONS = (
+    click.option("--idempotency-key", default="", help="Starting again with this key finds the same run."),
+    click.option("--expect-hosts", type=click.IntRange(min=1), help="Start only if it is exactly this many hosts."),
+    click.option("-y", "--yes", is_flag=True, help="Do not ask, however many hosts it is."),
+    click.option(
+        "--ask-above",
+        type=click.IntRange(min=0),
+        default=20,
+        show_default=True,
+        help="At a terminal, ask before a run on more hosts than this.",
+    ),
+    click.option("--dry-run", is_flag=True, help="Print the hosts that would be chosen; start nothing."),
+    click.option(
+        "--offline-wait", type=Duration(most="1d"), default="15s", show_default=True, help="Wait for hosts away."
+    ),
+    click.option(
+        "--timeout-script", type=Duration("1s", "3d"), default="2h", show_default=True, help="Time for each host."
+    ),
+    click.option(
+        "--account",
+        help="As whom the script runs, see drover account list; left out: the hosts' default, or the agent's own.",
+    ),
+    click.option("--env", multiple=True, metavar="NAME=VALUE", help="Environment variable of the script."),
+    click.option(
+        "--secret",
+        multiple=True,
+        metavar="NAME[=@FILE]",
+        help="Masked parameter: from the environment, a file, or asked for. Never shown.",
+    ),
+    click.option(
+        "--param",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help='Read in the script by drover_param NAME, after . "$DROVER_LIB".',
+    ),
+    click.option("--name", default="", help="What to call the run."),
+    click.option("--python", is_flag=True, help="The script is Python. So is -f FILE.py."),
+    click.option("-f", "--file", metavar="FILE", help="Script from a file, - for stdin; all words are arguments."),
+    click.option("--allow-unknown", is_flag=True, help="Pass over named hosts that do not exist."),
+    click.option("-x", "--exclude", multiple=True, metavar="WHAT", help="Not these; written like -t."),
+    click.option(
+        "-t",
+        "--target",
+        multiple=True,
+        metavar="WHAT",
+        help="all, local, a host's id, IP or name, @FILE, @- (stdin), or KEY=VALUE[,VALUE] with id, ip, host, idc,"
+        " business, line, state, tag. Several keys narrow; of several values of a key any will do.",
+    ),
+)
+
+
 def start_options(command: F) -> F:
-    for option in (
-        click.option("--idempotency-key", default="", help="Starting again with this key finds the same run."),
-        click.option("--expect-hosts", type=click.IntRange(min=1), help="Start only if it is exactly this many hosts."),
-        click.option("-y", "--yes", is_flag=True, help="Do not ask, however many hosts it is."),
-        click.option(
-            "--ask-above",
-            type=click.IntRange(min=0),
-            default=20,
-            show_default=True,
-            help="At a terminal, ask before a run on more hosts than this.",
-        ),
-        click.option("--dry-run", is_flag=True, help="Print the hosts that would be chosen; start nothing."),
-        click.option(
-            "--offline-wait", type=Duration(most="1d"), default="15s", show_default=True, help="Wait for hosts away."
-        ),
-        click.option(
-            "--timeout-script", type=Duration("1s", "3d"), default="2h", show_default=True, help="Time for each host."
-        ),
-        click.option("--account", help="The OS account that runs the script."),
-        click.option("--env", multiple=True, metavar="NAME=VALUE", help="Environment variable of the script."),
-        click.option(
-            "--secret",
-            multiple=True,
-            metavar="NAME[=@FILE]",
-            help="Masked parameter: from the environment, a file, or asked for. Never shown.",
-        ),
-        click.option(
-            "--param",
-            multiple=True,
-            metavar="NAME=VALUE",
-            help='Read in the script by drover_param NAME, after . "$DROVER_LIB".',
-        ),
-        click.option("--name", default="", help="What to call the run."),
-        click.option("--python", is_flag=True, help="The script is Python. So is -f FILE.py."),
-        click.option("-f", "--file", metavar="FILE", help="Script from a file, - for stdin; all words are arguments."),
-        click.option("--allow-unknown", is_flag=True, help="Pass over named hosts that do not exist."),
-        click.option("-x", "--exclude", multiple=True, metavar="WHAT", help="Not these; written like -t."),
-        click.option(
-            "-t",
-            "--target",
-            multiple=True,
-            metavar="WHAT",
-            help="all, local, a host's id, IP or name, @FILE, @- (stdin), or KEY=VALUE[,VALUE] with id, ip, host, idc,"
-            " business, line, state, tag. Several keys narrow; of several values of a key any will do.",
-        ),
-    ):
+    for option in START_OPTIONS:
         option(command)
     return command
 

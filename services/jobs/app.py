@@ -93,7 +93,7 @@ async def work(settings: Settings, bus: Bus, database: Database, stop: asyncio.E
     table = endpoints(
         RunService(bus, stores.runs, conductors, stores.outcomes.facts, tools.box, content_key),
         ResultService(stores.runs, stores.outcomes, waves, conductors),
-        OutputService(stores.outcomes, stores.output, waves),
+        OutputService(stores.runs, stores.outcomes, stores.output, waves),
         BodyDesk(stores.runs, waves),
     )
     keeper = LeaseKeeper(bus.instance, settings.lease_s, stores.leases, stores.runs, conductors.look)

@@ -64,6 +64,8 @@ async def test_a_program_in_any_language_does_the_same_over_nats(plane: Plane):
         {"name": "i-acme", "calls": ["jobs.runs.start", "jobs.runs.show"], "events": ["jobs.run"]},
     )  # fmt: skip
     assert status == 201, integration
+    status, refused = await plane.api("POST", "/accounts/agent", {"integrations": ["i-acme"]})
+    assert (status, refused["integrations"]) == (200, ["i-acme"])
 
     def speak():
         client = PlainNats(
@@ -85,7 +87,8 @@ async def test_a_program_in_any_language_does_the_same_over_nats(plane: Plane):
 
     run, state, refused = await asyncio.to_thread(speak)
     assert (state, refused) == ("succeeded", [True] * 4)
-    assert (await plane.show(run))["by"] == {"kind": "integration", "name": "i-acme", "roles": [], "via": "bus"}
+    by = (await plane.show(run))["by"]
+    assert (by["kind"], by["name"], by["roles"], by["via"]) == ("integration", "i-acme", [], "bus")
     assert (await plane.api("DELETE", "/integrations/i-acme"))[0] == 200
 
 

@@ -6,13 +6,28 @@ import json
 import os
 import sys
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.simulated_agent import Knobs, SimulatedAgent
+from contracts import accounts as account_contracts
+from contracts import groups as group_contracts
 from contracts import hosts as host_contracts
 from contracts import runs
-from contracts.errors import Invalid, Unavailable
-from contracts.hosts import ResolveTargets, TargetHost, Targets, TargetSet
+from contracts.accounts import ResolveAccount, ResolvedAccount
+from contracts.errors import Forbidden, Invalid, Unavailable
+from contracts.groups import AskGroups, GroupKind, GroupsOfHosts, HostGroups, Membership
+from contracts.hosts import (
+    Host,
+    HostClass,
+    HostFacts,
+    HostState,
+    Presence,
+    ResolveTargets,
+    TargetHost,
+    Targets,
+    TargetSet,
+)
 from contracts.people import Principal
 from contracts.permissions import Role
 from contracts.runs import AskLive, RunRef, StartRun
@@ -57,6 +72,13 @@ class Rig:
     instances: list[Instance] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
     """Where the health pages of the instances are."""
+    accounts: dict[str, str] = field(default_factory=dict)
+    """Alias → OS user, of accounts that are not called like their user."""
+    refused: set[tuple[str, str]] = field(default_factory=set)
+    """(alias, person) to whom it is not granted."""
+    groups: dict[str, str] = field(default_factory=dict)
+    """Host → the group it is in. If there are any, each group has the account of its name as its default."""
+    heard: list[ResolveAccount] = field(default_factory=list)
 
     def settings(self, **changed) -> Settings:
         return Settings(
@@ -149,6 +171,27 @@ class Rig:
             total=len(found),
         )
 
+    async def account(self, request: ResolveAccount, _: Principal) -> ResolvedAccount:
+        self.heard.append(request)
+        if self.groups and not request.account and request.groups is None:
+            return ResolvedAccount(ask_groups=tuple(sorted(set(self.groups.values()))))
+        defaults = sorted({each[-1] for each in request.groups or () if each})
+        alias = request.account or (defaults[0] if defaults else "agent")
+        if (alias, request.principal.name) in self.refused:
+            raise Forbidden("account.not_granted", f"{alias} is not granted.")
+        return ResolvedAccount(alias=alias, os_user=self.accounts.get(alias, "" if alias == "agent" else alias))
+
+    async def of_hosts(self, request: AskGroups, _: Principal) -> GroupsOfHosts:
+        """Half of what is asked for at a time, as when a message is full."""
+        now = request.hosts[: max(1, len(request.hosts) // 2)]
+        found = [HostGroups(host=_host(self.hosts[name]), groups=self._memberships(name)) for name in now]
+        return GroupsOfHosts(hosts=found, rest=request.hosts[len(now) :])
+
+    def _memberships(self, name: str) -> list[Membership]:
+        custom = [self.groups[name]] if name in self.groups else []
+        kinds = [("global", GroupKind.GLOBAL), *((each, GroupKind.CUSTOM) for each in custom)]
+        return [Membership(name=each, kind=kind, number=0) for each, kind in kinds]
+
     # what people do
 
     async def start(self, *names, by=OPERATOR, **fields):
@@ -196,12 +239,26 @@ class Rig:
                 await instance.end()
 
 
+def _host(target: TargetHost) -> Host:
+    return Host(
+        id=target.id, hostname=target.hostname, ips=(target.ip,), idc=target.idc, host_class=HostClass.PHYSICAL,
+        state=HostState.IN_SERVICE, business=target.business, product_line="", tags=(), labels={}, facts=HostFacts(),
+        presence=Presence(), created_at=datetime.now(UTC), revision=1,
+    )  # fmt: skip
+
+
 @contextlib.asynccontextmanager
 async def rig(nats, mongo_url, database, folder, *, instances=2, **settings):
-    resources, gateway = service_bus(nats, "resources"), service_bus(nats, "gateway")
-    async with resources, gateway:
+    resources, config, gateway = (service_bus(nats, name) for name in ("resources", "config", "gateway"))
+    async with resources, config, gateway:
         built = Rig(nats, mongo_url, database, folder, gateway)
-        await resources.serve([answer(host_contracts.resolve_targets, built.resolve)])
+        await resources.serve(
+            [
+                answer(host_contracts.resolve_targets, built.resolve),
+                answer(group_contracts.groups_of_hosts, built.of_hosts),
+            ]
+        )
+        await config.serve([answer(account_contracts.resolve_account, built.account)])
         for _ in range(instances):
             await built.instance(**settings)
         try:

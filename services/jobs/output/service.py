@@ -15,7 +15,9 @@ from services.jobs.output.store import OutputStore
 from services.jobs.paging import fitting, fitting_text
 from services.jobs.results.documents import REPORT
 from services.jobs.results.store import OutcomeStore
+from services.jobs.runs import visibility
 from services.jobs.runs.model import Target, newest_tasks
+from services.jobs.runs.store import RunStore
 from services.jobs.waves import WaveIndex
 
 HOSTS_AT_ONCE = 32
@@ -28,11 +30,13 @@ MOST_READ = 24 * 1024 * 1024
 
 @dataclass(frozen=True)
 class OutputService:
+    runs: RunStore
     outcomes: OutcomeStore
     output: OutputStore
     waves: WaveIndex
 
-    async def read(self, request: ReadOutput, _: Principal) -> Output:
+    async def read(self, request: ReadOutput, by: Principal) -> Output:
+        await visibility.check(self.runs, request.run, by)
         hosts = await self._hosts(request.run)
         if request.host not in hosts:
             raise NotFound("run.host_unknown", f"The host {request.host} is not part of this run.")
@@ -60,8 +64,9 @@ class OutputService:
             task=task,
         )
 
-    async def search(self, request: SearchOutput, _: Principal) -> SearchResults:
+    async def search(self, request: SearchOutput, by: Principal) -> SearchResults:
         """Reads host by host until the page is full or enough was read."""
+        await visibility.check(self.runs, request.run, by)
         hosts = await self._hosts(request.run)
         names = [host for host in sorted(hosts) if host > request.after]
         found: list[HostMatches] = []
@@ -109,7 +114,7 @@ class OutputService:
         """Host → its newest task and itself. Raises NotFound."""
         tasks = await self.waves.of_run(run)
         if not tasks:
-            raise NotFound("run.unknown", f"There is no run {run}.")
+            raise visibility.unknown(run)
         return {host: (task, tasks[task][host]) for host, task in newest_tasks(tasks).items()}
 
 

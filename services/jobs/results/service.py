@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from contracts.errors import NotFound
 from contracts.people import Principal
 from contracts.runs import HostResult, HostResults, ListHostResults
 from contracts.states import LIVE_RUN, Live, Outcome
 from runtime.mongo import Document
 from services.jobs.paging import cut, fitting
 from services.jobs.results.store import OutcomeStore
+from services.jobs.runs import visibility
 from services.jobs.runs.model import Target, newest_tasks, outcomes
 from services.jobs.runs.store import Brief, RunStore
 from services.jobs.waves import WaveIndex
@@ -46,11 +46,12 @@ class ResultService:
     waves: WaveIndex
     holding: Knowing
 
-    async def list(self, request: ListHostResults, _: Principal) -> HostResults:
+    async def list(self, request: ListHostResults, by: Principal) -> HostResults:
+        await visibility.check(self.runs, request.run, by)
         run = await self.runs.brief(request.run)
         tasks = await self.waves.of_run(request.run)
         if not tasks:
-            raise NotFound("run.unknown", f"There is no run {request.run}.")
+            raise visibility.unknown(request.run)
         newest = newest_tasks(tasks)
         hosts = sorted(newest)
         if request.outcomes:

@@ -13,6 +13,7 @@ from contracts.hosts import Targets
 from contracts.people import Principal
 from contracts.runs import MASK, Action, Counts, Parameter, Run, RunChanged
 from contracts.states import GOOD, RUN_MOVES, Live, Outcome, RunState
+from services.jobs.runs.visibility import Whose
 
 FINISHED = frozenset({Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT, Outcome.REFUSED, Outcome.SKIPPED})
 """Outcomes that came by themselves. A run whose every host has one of these was not stopped, whoever tried."""
@@ -51,11 +52,15 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     parameters: tuple[KeptParameter, ...]
     env: dict[str, str]
     account: str | None
+    account_alias: str = ""
+    """Empty: it is from before there were aliases."""
     timeout_s: int
     kill_grace_s: int
     offline_wait_s: int
     targets: Targets
     hosts: int
+    businesses: tuple[str, ...] | None = None
+    """Of its hosts when it started; None: from before that was noted."""
     targets_hash: str
     tries: int
     counts: Counts
@@ -73,6 +78,10 @@ class RunRecord(Struct, frozen=True, kw_only=True):
         if state not in RUN_MOVES[self.state]:
             raise Conflict("run.wrong_state", f"The run is {self.state}, so it cannot become {state} now.")
         return state
+
+    @property
+    def whose(self) -> Whose:
+        return Whose(self.by, self.businesses)
 
     def action(self, what: str) -> Action:
         """The newest action of that kind; raises LookupError."""

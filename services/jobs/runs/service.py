@@ -13,7 +13,7 @@ from contracts import runs
 from contracts.agents import Language
 from contracts.errors import Conflict, ServiceError
 from contracts.people import Principal
-from contracts.runs import Action, Counts, ListRuns, RetryRun, Run, RunRef, Runs, StartRun, StopRun
+from contracts.runs import Action, Counts, ListRuns, RetryRun, Run, RunRef, Runs, RunSummary, StartRun, StopRun
 from contracts.states import LIVE_RUN, RunState
 from runtime.bus import Bus
 from runtime.ids import run_id
@@ -22,11 +22,14 @@ from services.jobs.paging import fitting, last
 from services.jobs.runs import model
 from services.jobs.runs.checks import check, check_travels
 from services.jobs.runs.model import Fact, KeptParameter, RunRecord, Target, Wave, changed, shown, task_id
+from services.jobs.runs.planning import Plan, plan, replan
 from services.jobs.runs.store import KnownAlready, RunStore
-from services.jobs.runs.targets import resolve
+from services.jobs.runs.visibility import READ, START, STOP, Whose, unknown, visible
 
 log = structlog.get_logger()
 
+PAGES_READ = 20
+"""For one page of a list, on behalf of somebody who does not see all runs."""
 TURNS = 5
 """How often a move is tried again when the run changed between reading and writing."""
 
@@ -61,11 +64,11 @@ class RunService:
         ).hexdigest()
         if key and (known := await self.store.by_idempotency(key)):
             return _same(known, content)
-        hosts, digest = await resolve(self.bus, request.targets, request.expect_hash)
+        planned = await plan(self.bus, request, by)
         now = _now()
-        record = self._record(request, by, now, hosts=len(hosts), targets_hash=digest, idempotency=key, content=content)
+        record = self._record(request, planned, by, now, idempotency=key, content=content)
         check_travels(shown(record))
-        wave = _wave(record, hosts, now)
+        wave = _wave(record, planned.chosen.hosts, now)
         try:
             await self.store.add(record, wave)
         except KnownAlready:
@@ -77,22 +80,37 @@ class RunService:
         self.holding.hold(record, [wave], [])
         return shown(record)
 
-    async def list(self, request: ListRuns, _: Principal) -> Runs:
-        found = await self.store.page(request.states, request.by, request.after, request.limit)
-        page = fitting(found)
-        return Runs(runs=page, next=page[-1].id if len(page) < len(found) else last(found, request.limit, "id"))
+    async def list(self, request: ListRuns, by: Principal) -> Runs:
+        """Whoever does not see all runs is read for until the page is full or enough was read."""
+        seen: list[RunSummary] = []
+        after = request.after
+        for _ in range(PAGES_READ):
+            found = await self.store.page(request.states, request.by, after, request.limit)
+            seen += [run for run in found if visible(by, READ, Whose(run.by, run.businesses))]
+            after = last(found, request.limit, "id")
+            if not after or len(seen) >= request.limit:
+                break
+        page = fitting(seen[: request.limit])
+        return Runs(runs=page, next=page[-1].id if len(page) < len(seen) else after)
 
-    async def show(self, request: RunRef, _: Principal) -> Run:
-        record = await self.store.get(request.run)
+    async def show(self, request: RunRef, by: Principal) -> Run:
+        record = await self._get(request.run, by, READ)
         return shown(record, await self.holding.counts(record))
+
+    async def _get(self, run: str, by: Principal, permission: str) -> RunRecord:
+        """Raises NotFound, also for a run that is not theirs."""
+        record = await self.store.get(run)
+        if not visible(by, permission, record.whose):
+            raise unknown(run)
+        return record
 
     async def stop(self, request: StopRun, by: Principal) -> Run:
         """Stopping what is stopping, or was stopped, changes nothing."""
         for _ in range(TURNS):
-            record = await self.store.get(request.run)
+            record = await self._get(request.run, by, STOP)
             if record.state not in {RunState.PENDING, RunState.RUNNING}:
                 return await self._stopped_before(record)
-            action = Action(what="stop", by=by, at=_now(), why=request.why)
+            action = Action(what="stop", by=_noted(by), at=_now(), why=request.why)
             try:
                 moved = await self.store.move(record, RunState.STOPPING, action=action)
             except Conflict:
@@ -108,7 +126,7 @@ class RunService:
 
     async def retry(self, request: RetryRun, by: Principal) -> Run:
         """Each host that did not succeed gets a new task in a wave of its own."""
-        record = await self.store.get(request.run)
+        record = await self._get(request.run, by, START)
         if record.state is RunState.SUCCEEDED:
             raise Conflict("run.nothing_to_retry", "Every host of the run succeeded.")
         if record.state in LIVE_RUN:
@@ -120,6 +138,7 @@ class RunService:
         hosts = model.to_retry(waves, facts)
         if not hosts:
             raise Conflict("run.nothing_to_retry", "No host of the run failed.")
+        await replan(self.bus, record, hosts, by)
         now = _now()
         wave = _wave(record, hosts, now, attempt=record.tries + 1)
         changes = {
@@ -129,7 +148,7 @@ class RunService:
             "ended_at": None,
             "counts": model.counts_of(model.newest_tasks(model.hosts_by_task([*waves, wave])), facts),
         }
-        action = Action(what="retry", by=by, at=now, why=request.why)
+        action = Action(what="retry", by=_noted(by), at=now, why=request.why)
         moved = await self.store.add_try(record, wave, changes, action)
         self.holding.hold(moved, [*waves, wave], facts)
         return await self._moved(moved)
@@ -143,11 +162,10 @@ class RunService:
     def _record(
         self,
         request: StartRun,
+        planned: Plan,
         by: Principal,
         now: datetime,
         *,
-        hosts: int,
-        targets_hash: str,
         idempotency: str,
         content: str,
     ) -> RunRecord:
@@ -157,7 +175,7 @@ class RunService:
             state=RunState.PENDING,
             revision=1,
             owner=self.bus.instance,
-            by=by,
+            by=_noted(by),
             created_at=now,
             language=Language(request.language),
             script=request.script,
@@ -165,16 +183,18 @@ class RunService:
             args=request.args,
             parameters=tuple(self._kept(each) for each in request.parameters),
             env=request.env,
-            account=request.account,
+            account=planned.account.os_user or None,
+            account_alias=planned.account.alias,
             timeout_s=request.timeout_s,
             kill_grace_s=request.kill_grace_s,
             offline_wait_s=request.offline_wait_s,
             targets=request.targets,
-            hosts=hosts,
-            targets_hash=targets_hash,
+            hosts=len(planned.chosen.hosts),
+            targets_hash=planned.chosen.hash,
+            businesses=planned.chosen.businesses,
             tries=1,
-            counts=Counts(pending=hosts),
-            actions=(Action(what="start", by=by, at=now),),
+            counts=Counts(pending=len(planned.chosen.hosts)),
+            actions=(Action(what="start", by=_noted(by), at=now),),
             idempotency=idempotency,
             content=content,
         )
@@ -183,6 +203,11 @@ class RunService:
         if not parameter.masked:
             return KeptParameter(name=parameter.name, masked=False, value=parameter.value)
         return KeptParameter(name=parameter.name, masked=True, sealed=self.box.close(parameter.value.encode()))
+
+
+def _noted(by: Principal) -> Principal:
+    """Who it was, for the record; what else they may do is nobody's business who sees the run."""
+    return msgspec.structs.replace(by, grants=())
 
 
 def _same(known: RunRecord, content: str) -> Run:

@@ -10,17 +10,19 @@ from typing import Any, NamedTuple
 import msgspec
 from pymongo import ReturnDocument
 
-from contracts.errors import Conflict, NotFound
+from contracts.errors import Conflict
+from contracts.people import Principal
 from contracts.runs import Action, Counts, RunSummary
 from contracts.states import LIVE_RUN, RunState
 from runtime.mongo import Database, Document, DuplicateKeyError
 from services.jobs.runs.model import RunRecord, Wave, document
+from services.jobs.runs.visibility import Whose, unknown
 from services.jobs.transaction import Session, together
 
 _LIVE = sorted(LIVE_RUN)
 _KEEP = (datetime, bytes)
 _CLOSED = sorted(set(RunState) - LIVE_RUN)
-_SUMMARY = dict.fromkeys(("name", "state", "by", "created_at", "ended_at", "hosts", "counts"), 1)
+_SUMMARY = dict.fromkeys(("name", "state", "by", "created_at", "ended_at", "hosts", "counts", "businesses"), 1)
 
 
 class KnownAlready(Exception):
@@ -152,8 +154,15 @@ class RunStore:
         """Raises NotFound."""
         found = await self._runs.find_one({"_id": run})
         if found is None:
-            raise NotFound("run.unknown", f"There is no run {run}.")
+            raise unknown(run)
         return _record(found)
+
+    async def whose(self, run: str) -> Whose:
+        """Raises NotFound."""
+        found = await self._runs.find_one({"_id": run}, {"by": 1, "businesses": 1})
+        if found is None:
+            raise unknown(run)
+        return Whose(msgspec.convert(found["by"], Principal), found.get("businesses"))
 
     async def by_idempotency(self, key: str) -> RunRecord | None:
         found = await self._runs.find_one({"idempotency": key})
@@ -163,7 +172,7 @@ class RunStore:
         """Raises NotFound."""
         found = await self._runs.find_one({"_id": run}, {"state": 1, "owner": 1})
         if found is None:
-            raise NotFound("run.unknown", f"There is no run {run}.")
+            raise unknown(run)
         return Brief(run, found["owner"], RunState(found["state"]))
 
     async def page(self, states: Iterable[RunState], by: str, after: str, limit: int) -> list[RunSummary]:

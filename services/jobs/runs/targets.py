@@ -1,8 +1,12 @@
 """Asks the resources service which hosts a run is for, page by page, and holds it to one answer."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from contracts import hosts
 from contracts.errors import Conflict, Invalid, Unavailable
 from contracts.hosts import ResolveTargets, TargetHost, Targets
+from contracts.permissions import Scope
 from runtime.bus import Bus
 from services.jobs.runs.model import Target
 
@@ -14,31 +18,46 @@ MOST_WAVE_BYTES = 14 * 1024 * 1024
 TURNS = 3
 
 
-async def resolve(bus: Bus, targets: Targets, expect_hash: str) -> tuple[list[Target], str]:
-    """The frozen hosts, sorted by id, and the hash of the set.
+class Chosen(NamedTuple):
+    """Frozen hosts, sorted by id."""
+
+    hosts: list[Target]
+    hash: str
+    businesses: tuple[str, ...]
+
+
+async def resolve(bus: Bus, targets: Targets, expect_hash: str, within: Sequence[Scope]) -> Chosen:
+    """Which hosts that is for somebody who may start runs within these scopes.
 
     Raises Conflict if the set is not the expected one, whatever resources raise, and Invalid if it is empty or too
     large.
     """
     for _ in range(TURNS):
-        found = await _whole(bus, targets)
+        found = await _whole(bus, targets, within)
         if found is not None:
             break
     else:
         raise Unavailable("targets.changed", "The set of hosts changed each time it was read. Try again.")
-    chosen, digest = found
-    if expect_hash and expect_hash != digest:
+    _check_within(found.businesses, within)
+    if expect_hash and expect_hash != found.hash:
         raise Conflict(
             "targets.changed",
-            f"The targets are {len(chosen)} hosts now and not the set that was expected. Look at them again.",
-            {"hash": digest, "hosts": len(chosen)},
+            f"The targets are {len(found.hosts)} hosts now and not the set that was expected. Look at them again.",
+            {"hash": found.hash, "hosts": len(found.hosts)},
         )
-    return chosen, digest
+    return found
 
 
-async def _whole(bus: Bus, targets: Targets) -> tuple[list[Target], str] | None:
+def _check_within(businesses: Sequence[str], within: Sequence[Scope]) -> None:
+    """Of a scope with other bounds nobody can say here whether the hosts lie in it, so they do not."""
+    if not any(s.groups is None and (s.businesses is None or set(businesses) <= set(s.businesses)) for s in within):
+        raise Invalid("targets.empty", "No host that you may use fits the targets, so nothing was started.")
+
+
+async def _whole(bus: Bus, targets: Targets, within: Sequence[Scope]) -> Chosen | None:
     """None if the set changed between two pages."""
     chosen: list[Target] = []
+    businesses: set[str] = set()
     digest = after = ""
     while True:
         page = await bus.call(hosts.resolve_targets, ResolveTargets(targets=targets, after=after, limit=PAGE))
@@ -46,12 +65,13 @@ async def _whole(bus: Bus, targets: Targets) -> tuple[list[Target], str] | None:
             return None
         digest = page.hash
         chosen += [_target(host) for host in page.hosts]
+        businesses |= {host.business for host in page.hosts}
         if not chosen:
             raise Invalid("targets.empty", "No host fits the targets, so nothing was started.")
         _check_size(chosen, max(page.total, len(chosen)))
         after = page.next
         if not after:
-            return sorted(chosen, key=lambda target: target.id), digest
+            return Chosen(sorted(chosen, key=lambda target: target.id), digest, tuple(sorted(businesses)))
 
 
 def _target(host: TargetHost) -> Target:

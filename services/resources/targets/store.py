@@ -9,7 +9,7 @@ from contracts.hosts import TargetHost
 from runtime.mongo import Database, Document
 from services.resources.hosts.criteria import FIELDS, LIVE, Criterion
 
-_SHOWN = dict.fromkeys(("_id", "idc", "ips", "hostname", "box_key", "presence.last_seen"), 1)
+_SHOWN = dict.fromkeys(("_id", "idc", "ips", "hostname", "box_key", "business", "presence.last_seen"), 1)
 
 
 class TargetStore:
@@ -50,4 +50,5 @@ def _to_target(document: Document, heard_after: float) -> TargetHost:
         hostname=document["hostname"],
         box_key=document.get("box_key", ""),
         online=last_seen is not None and last_seen.timestamp() >= heard_after,
+        business=document["business"],
     )
