@@ -10,6 +10,7 @@ from click.shell_completion import get_completion_class
 from cli.commands.account import context_group, login, logout, who
 from cli.commands.accounts import account_group
 from cli.commands.doctor import doctor
+from cli.commands.file import file_group
 from cli.commands.host import host_group
 from cli.commands.integration import integration_group
 from cli.commands.plain import api
@@ -103,6 +104,7 @@ for command in (
     who,
     context_group,
     host_group,
+    file_group,
     account_group,
     run_group,
     token_group,

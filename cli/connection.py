@@ -8,7 +8,7 @@ import contextlib
 import http.client
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from urllib.parse import urlsplit
@@ -83,6 +83,18 @@ class Connection:
             yield Answer(answer.status, answer.headers, body), Lines(wire, answer)
         except (OSError, http.client.HTTPException) as error:
             raise Cut(cause(error)) from None
+        finally:
+            own.close()
+
+    @contextlib.contextmanager
+    def bytes(
+        self, method: str, path: str, headers: Mapping[str, str], silence_s: float, body: Iterable[bytes] | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """A request of its own whose body or answer is large. Raises OSError and HTTPException as they come."""
+        own = self.open(silence_s)
+        try:
+            own.request(method, self._folder + path, body, self._headers() | dict(headers))
+            yield own.getresponse()
         finally:
             own.close()
 

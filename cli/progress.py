@@ -1,4 +1,4 @@
-"""How far a run is, as a bar on stderr while somebody looks; on anything but a terminal it says nothing."""
+"""How far a run or a transfer is, as a bar on stderr while somebody looks; elsewhere it says nothing."""
 
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -10,6 +10,44 @@ from contracts.states import Live
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+
+class Meter:
+    """Bytes that got through, with rate and estimate."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> "Meter":
+        if can_show_progress():
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+                TransferSpeedColumn,
+            )
+
+            named = TextColumn("{task.description}")
+            columns = (named, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+            self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def show(self, done: int, total: int) -> None:
+        if self._progress is None:
+            return
+        if self._task is None:
+            self._task = self._progress.add_task(self._what, total=total)
+        self._progress.update(self._task, total=total, completed=done)
 
 
 class Bar:

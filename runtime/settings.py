@@ -32,7 +32,7 @@ class ServiceSettings:
     """A replica set; a standalone mongod is refused, since it may lose acknowledged writes."""
 
     mongo_database: str = ""
-    """Left out: the name of the service."""
+    """Left out: the name of the service; of config, `configuration`."""
 
     http_host: str = "127.0.0.1"
     """Where health, metrics and, at the gateway, the API listen."""

@@ -2,7 +2,7 @@
 
 Answers   config.*
 Announces nothing yet
-Owns      its collections in the database config (docs/documents.md)
+Owns      its collections in the database configuration (docs/documents.md)
 
 A house of small rooms, one per concept, each reading use case (`service`), model (pure), store.
 """

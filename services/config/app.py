@@ -19,6 +19,8 @@ from services.config.files.store import FileStore
 from services.config.settings import Settings
 
 NAME = "config"
+DATABASE = "configuration"
+"""`config` is a database of MongoDB's own, in which no transaction may write."""
 
 log = structlog.get_logger()
 
@@ -58,7 +60,7 @@ def _answers(stores: Stores) -> list[Endpoint | AgentEndpoint]:
 
 @contextlib.asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[Database]:
-    database = await connect(settings.mongo_url, settings.mongo_database or NAME)
+    database = await connect(settings.mongo_url, settings.mongo_database or DATABASE)
     try:
         yield database
     finally:
