@@ -77,6 +77,7 @@ REASONS: dict[str, Reason] = {
     "enrol.bad_proof": Reason(403, "The signature does not prove the key.", "Sign the nonce with the key presented."),
     "enrol.challenge_invalid": Reason(403, "The nonce is unknown, expired, used, or of another key.", "Begin anew."),
     "enrol.bad_key": Reason(422, "That is not a public key of the right kind.", "See the enrolment how-to."),
+    "group.unknown": Reason(404, "There is no such group.", "See `drover group list`."),
     # variables
     "variables.malformed": Reason(
         422, "The document is not YAML as variables take it.", "Correct what stands at the line and column named."
@@ -113,7 +114,16 @@ REASONS: dict[str, Reason] = {
     "depot.none": Reason(503, "This gateway has no depot.", "Set GATEWAY_DEPOT or GATEWAY_DEPOT_AT."),
     "depot.away": Reason(503, "The gateway that has the depot does not answer.", "Try again; see `drover doctor`."),
     "file.other_kind": Reason(409, "The file of that name is of another kind.", "Choose another name."),
+    "variables.changed_meanwhile": Reason(
+        409, "Somebody changed the variables meanwhile.", "Look again, then set them."
+    ),
+    "variables.version_unknown": Reason(404, "The variables have no such revision.", "See `drover var versions`."),
+    "variables.too_many": Reason(413, "The values of one host do not fit into one answer.", "Ask for fewer keys."),
     # templates
+    "template.unknown": Reason(404, "There is no such template or revision.", "See `drover template list`."),
+    "template.changed_meanwhile": Reason(409, "Somebody changed the template meanwhile.", "Look again, then save it."),
+    "template.too_large": Reason(413, "The template, or the content, is larger than 256 KiB.", "Split it."),
+    "template.no_host": Reason(422, "It is not said whose content that is.", "Name the host."),
     "template.malformed": Reason(422, "That is no template.", "Correct what stands at the line named."),
     "template.undefined": Reason(
         422, "The template reads a variable that the host does not have.", "Set it, or give it a default."

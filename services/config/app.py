@@ -11,12 +11,22 @@ from runtime.bus import AgentEndpoint, Bus, Endpoint
 from runtime.health import HealthServer
 from runtime.mongo import Database, connect, while_it_answers
 from runtime.settings import load
+from runtime.signing import Box
 from services.config.accounts.service import AccountService
 from services.config.accounts.store import AccountStore
 from services.config.endpoints import endpoints
 from services.config.files.service import FileService
 from services.config.files.store import FileStore
+from services.config.memberships import Memberships
 from services.config.settings import Settings
+from services.config.templates.previews import PreviewService
+from services.config.templates.rendering import Renderer
+from services.config.templates.service import TemplateService
+from services.config.templates.store import TemplateStore
+from services.config.variables.blast import BlastService
+from services.config.variables.effective import EffectiveService
+from services.config.variables.service import VariableService
+from services.config.variables.store import VariableStore
 
 NAME = "config"
 DATABASE = "configuration"
@@ -26,12 +36,14 @@ log = structlog.get_logger()
 
 
 class Stores:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, box: Box) -> None:
         self.accounts = AccountStore(database)
         self.files = FileStore(database)
+        self.variables = VariableStore(database, box)
+        self.templates = TemplateStore(database)
 
     async def prepare(self) -> None:
-        for each in (self.accounts, self.files):
+        for each in (self.accounts, self.files, self.variables, self.templates):
             await each.prepare()
 
 
@@ -46,16 +58,28 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
         concurrency=settings.concurrency,
     )
     async with _database(settings) as database:
-        stores = Stores(database)
+        stores = Stores(database, settings.box)
         await stores.prepare()
-        async with bus, HealthServer(bus, host=settings.http_host, port=settings.http_port):
-            await bus.serve(while_it_answers(_answers(stores)))
+        async with bus, Renderer() as renderer, HealthServer(bus, host=settings.http_host, port=settings.http_port):
+            await bus.serve(while_it_answers(_answers(stores, bus, renderer)))
             log.info("config.serving", instance=bus.instance)
             yield bus
 
 
-def _answers(stores: Stores) -> list[Endpoint | AgentEndpoint]:
-    return endpoints(AccountService(stores.accounts), FileService(stores.files))
+def _answers(stores: Stores, bus: Bus, renderer: Renderer) -> list[Endpoint | AgentEndpoint]:
+    memberships = Memberships(bus)
+    variables = VariableService(stores.variables, memberships)
+    effective = EffectiveService(stores.variables, memberships)
+    templates = TemplateService(stores.templates, renderer)
+    return endpoints(
+        AccountService(stores.accounts),
+        FileService(stores.files),
+        variables,
+        effective,
+        BlastService(variables, effective, memberships, stores.templates),
+        templates,
+        PreviewService(templates, effective, renderer),
+    )
 
 
 @contextlib.asynccontextmanager

@@ -1,12 +1,25 @@
 """Which contract each use case fulfils."""
 
-from contracts import accounts, files
+from contracts import accounts, files, templates, variables
 from runtime.bus import AgentEndpoint, Endpoint, answer
 from services.config.accounts.service import AccountService
 from services.config.files.service import FileService
+from services.config.templates.previews import PreviewService
+from services.config.templates.service import TemplateService
+from services.config.variables.blast import BlastService
+from services.config.variables.effective import EffectiveService
+from services.config.variables.service import VariableService
 
 
-def endpoints(account: AccountService, file: FileService) -> list[Endpoint | AgentEndpoint]:
+def endpoints(
+    account: AccountService,
+    file: FileService,
+    variable: VariableService,
+    effective: EffectiveService,
+    blast: BlastService,
+    template: TemplateService,
+    preview: PreviewService,
+) -> list[Endpoint | AgentEndpoint]:
     return [
         answer(accounts.list_accounts, account.list),
         answer(accounts.show_account, account.show),
@@ -21,4 +34,20 @@ def endpoints(account: AccountService, file: FileService) -> list[Endpoint | Age
         answer(files.find_version, file.find),
         answer(files.record_file, file.record),
         answer(files.forget_file, file.forget),
+        answer(variables.list_variables, variable.list),
+        answer(variables.show_variables, variable.show),
+        answer(variables.set_variables, variable.set),
+        answer(variables.list_variables_versions, variable.versions),
+        answer(variables.diff_variables, variable.diff),
+        answer(variables.preview_variables, blast.preview),
+        answer(variables.effective_variables, effective.effective),
+        answer(variables.resolve_variables, effective.resolve),
+        answer(templates.list_templates, template.list),
+        answer(templates.show_template, template.show),
+        answer(templates.save_template, template.save),
+        answer(templates.list_template_versions, template.versions),
+        answer(templates.render_template, preview.render),
+        answer(templates.diff_template, preview.diff),
+        answer(templates.lint_template, preview.lint),
+        answer(templates.render_for_hosts, preview.render_for_hosts),
     ]

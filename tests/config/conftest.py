@@ -9,6 +9,7 @@ from contracts.people import Principal
 from contracts.permissions import Role
 from services.config.app import running
 from services.config.settings import Settings
+from tests.config.fleet import Fleet
 from tests.conftest import service_bus
 
 ADMIN = Principal(kind="person", name="ada", roles=(Role.ADMIN,), via="session")
@@ -51,3 +52,25 @@ async def ask(nats, config):
             return await bus.call(call, request, principal=by)
 
         yield asked
+
+
+@pytest_asyncio.fixture(scope="package")
+async def neighbour(nats):
+    """The resources service, with hosts and groups as a test lays them out."""
+    made = Fleet()
+    async with service_bus(nats, "resources") as bus:
+        await bus.serve(made.endpoints())
+        yield made
+
+
+@pytest_asyncio.fixture
+async def fleet(neighbour):
+    neighbour.clear()
+    return neighbour
+
+
+@pytest_asyncio.fixture
+async def clean(config, database, fleet):
+    """No variables and no templates."""
+    for name in ("variables", "variable_versions", "templates", "template_versions"):
+        await database[name].delete_many({})

@@ -18,6 +18,8 @@ from tests.gateway.neighbours import neighbours
 
 CALLS = [call for call in registry.calls() if call.http]
 NAME = "someone-else"
+NAMES = {"scope": "group:web"}
+"""Parts of a path that only some words fit."""
 
 KEY = "U" + "A" * 55
 BODIES = {
@@ -29,6 +31,11 @@ BODIES = {
     "resources.join_tokens.create": {"idc": "js"},
     "resources.enrolment.challenge": {"user_key": KEY},
     "resources.enrolment.enrol": {"token": "t", "nonce": "n", "user_key": KEY, "box_key": KEY, "signature": "s"},
+    "config.variables.set": {"text": "a: 1"},
+    "config.variables.preview": {"text": "a: 1"},
+    "config.variables.effective": {"hosts": ["h-1"]},
+    "config.templates.save": {"text": "x"},
+    "config.templates.render": {"hosts": ["h-1"]},
     "jobs.runs.start": {"script": "true", "targets": {"all": True}},
 }
 """What a call needs besides its path; one whose struct has required fields must stand here."""
@@ -42,7 +49,7 @@ async def others(nats):
 
 
 async def send(client, call):
-    path = re.sub(r"{\w+}", NAME, call.http.path)
+    path = re.sub(r"{(\w+)}", lambda match: NAMES.get(match[1], NAME), call.http.path)
     if call.http.method in {"POST", "PUT"}:
         return await client.send(call.http.method, path, json=BODIES.get(call.subject, {}))
     return await client.send(call.http.method, path, params=QUERIES.get(call.subject, {}))

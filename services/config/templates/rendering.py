@@ -179,6 +179,10 @@ _REASONS = {
 }
 
 
+def reason_of(problem: Problem) -> str:
+    return _REASONS[problem.kind]
+
+
 def refuse(problem: Problem | None, who: str = "") -> None:
     """Raise Invalid if there is a problem; `who` names the host that it was met for."""
     if problem is None:
@@ -189,7 +193,7 @@ def refuse(problem: Problem | None, who: str = "") -> None:
     where = f"line {problem.line}: " if problem.line else ""
     details = {"line": problem.line, "name": problem.name} | ({"host": who} if who else {})
     text = f"{f'For {who}, ' if who else ''}{where}{message.rstrip('.')}."
-    raise Invalid(_REASONS[problem.kind], text[0].upper() + text[1:], details)
+    raise Invalid(reason_of(problem), text[0].upper() + text[1:], details)
 
 
 async def _start() -> asyncio.subprocess.Process:

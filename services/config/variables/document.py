@@ -18,6 +18,8 @@ from services.config.variables.values import Path, Place, Secret, Tree, Value, l
 MOST_BYTES = 256 * 1024
 MOST_DEPTH = 20
 MOST_KEYS = 5_000
+MOST_FLAT = 320 * 1024
+"""Characters of all flattened keys and values: deep documents repeat the beginnings of their keys."""
 LONGEST_KEY = 200
 SECRET_TAG = "!secret"  # noqa: S105  a tag, not a secret
 RESERVED = frozenset({"inventory_hostname", "host", "group_names", "global"})
@@ -72,6 +74,7 @@ def parse(text: str) -> Document:
         raise Invalid("variables.malformed", "The document has half of a surrogate pair; it must be UTF-8.") from None
     _check_reserved(document)
     _check_dotted(document)
+    _check_flat(document)
     return document
 
 
@@ -141,6 +144,15 @@ def _check_dotted(document: Document) -> None:
                 document.points.get(path),
                 f"The key {path[-1]!r} and the nested {'.'.join(clash)} look the same. Nest it, or rename it.",
             )
+
+
+def _check_flat(document: Document) -> None:
+    size = sum(len(written(path)) + len(str(value)) for path, value in leaves(document.values))
+    if size > MOST_FLAT:
+        raise Invalid(
+            "variables.too_large",
+            f"Flattened, the document has {size} characters; {MOST_FLAT} are allowed. Split it by group.",
+        )
 
 
 def _split(key: str) -> Path:

@@ -10,29 +10,17 @@ a mapping. null is a value. An empty mapping over a mapping changes nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
 from functools import reduce
 from typing import NamedTuple
 
+from contracts.variables import LayerKind
 from services.config.variables.values import Path, Tree, Value, is_leaf, leaves, written
-
-
-class LayerKind(StrEnum):
-    """In the order of precedence, the lowest first."""
-
-    GLOBAL = "global"
-    IDC = "idc"
-    SET = "set"
-    CUSTOM = "custom"
-    HOST = "host"
-    TASK = "task"
-
 
 _RANK = {kind: rank for rank, kind in enumerate(LayerKind)}
 
 
 class Origin(NamedTuple):
-    """Where a value comes from. `revision` is that of the document; a task's variables have none."""
+    """Where a value comes from: a group or host by its name, with the revision of its document, or a task."""
 
     kind: LayerKind
     name: str = ""

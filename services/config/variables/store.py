@@ -1,0 +1,126 @@
+"""Documents of variables in MongoDB. Speaks records outwards and documents inwards; secrets are boxed at rest.
+
+`variables` has the newest version of each scope and what a search finds it by, `variable_versions` every version.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from pymongo import ASCENDING, DESCENDING, IndexModel
+
+from contracts.runs import MASK
+from contracts.variables import ListVariables
+from runtime.mongo import Database, Document, DuplicateKeyError, Session, together
+from runtime.signing import Box
+from services.config.variables.model import Record, Scope, terms
+from services.config.variables.values import Secret, Tree, masked, scalars
+
+_LAST_CHARACTER = "\U0010ffff"
+
+
+class VariableStore:
+    def __init__(self, database: Database, box: Box) -> None:
+        self._database, self._box = database, box
+        self._newest, self._versions = database["variables"], database["variable_versions"]
+
+    async def prepare(self) -> None:
+        await self._newest.create_indexes(
+            [
+                IndexModel([("kind", ASCENDING), ("_id", ASCENDING)]),
+                IndexModel([("terms", ASCENDING), ("_id", ASCENDING)]),
+            ]
+        )
+        await self._versions.create_indexes([IndexModel([("scope", ASCENDING), ("revision", DESCENDING)], unique=True)])
+
+    async def newest(self, scope: Scope) -> Record | None:
+        found = await self._newest.find_one({"_id": str(scope)}, {"terms": 0})
+        return self._record(str(scope), found) if found else None
+
+    async def newest_of(self, scopes: Iterable[str]) -> dict[str, Record]:
+        """Of these scopes, those that have variables."""
+        found = self._newest.find({"_id": {"$in": list(scopes)}}, {"terms": 0, "text": 0})
+        return {each["_id"]: self._record(each["_id"], each) for each in await found.to_list(None)}
+
+    async def version(self, scope: Scope, revision: int) -> Record | None:
+        found = await self._versions.find_one({"scope": str(scope), "revision": revision})
+        return self._record(str(scope), found) if found else None
+
+    async def versions(self, scope: Scope, below: int, limit: int) -> list[Document]:
+        """Newest first, without their content."""
+        query: Document = {"scope": str(scope)} | ({"revision": {"$lt": below}} if below else {})
+        fields = {"_id": 0, "revision": 1, "why": 1, "changed_by": 1, "changed_at": 1}
+        return await self._versions.find(query, fields).sort("revision", DESCENDING).limit(limit).to_list(None)
+
+    async def page(self, request: ListVariables) -> list[Record]:
+        """Up to one more than asked for, which tells that there is a next page."""
+        query: Document = {}
+        if request.kind is not None:
+            query["kind"] = request.kind
+        if request.search:
+            low = request.search.lower()
+            # Of an array $elemMatch holds both ends of the range to the same term.
+            query["terms"] = {"$elemMatch": {"$gte": low, "$lt": low + _LAST_CHARACTER}}
+        if request.after:
+            query["_id"] = {"$gt": request.after}
+        found = self._newest.find(query, {"terms": 0, "text": 0}).sort("_id", ASCENDING).limit(request.limit + 1)
+        return [self._record(each["_id"], each) for each in await found.to_list(None)]
+
+    async def add(self, record: Record) -> bool:
+        """Both the version and that it is the newest; False if somebody else was faster."""
+        scope, content, words = await asyncio.to_thread(self._prepared, record)
+
+        async def write(session: Session) -> None:
+            await self._versions.insert_one({"scope": scope, **content}, session=session)
+            newest = {"kind": record.scope.kind, "terms": words, **content}
+            await self._newest.replace_one({"_id": scope}, newest, upsert=True, session=session)
+
+        try:
+            await together(self._database, write)
+        except DuplicateKeyError:
+            return False
+        return True
+
+    def _prepared(self, record: Record) -> tuple[str, Document, list[str]]:
+        return str(record.scope), self._content(record), terms(record.values)
+
+    def _content(self, record: Record) -> Document:
+        secrets = [
+            {"at": list(at), "box": self._box.close(value.text.encode())}
+            for at, value in scalars(record.values)
+            if isinstance(value, Secret)
+        ]
+        return {
+            "revision": record.revision,
+            "changed_by": record.changed_by,
+            "changed_at": record.changed_at,
+            "why": record.why,
+            "text": record.text,
+            "values": msgspec.json.encode(masked(record.values)),
+            "secrets": secrets,
+        }
+
+    def _record(self, scope: str, found: Document) -> Record:
+        values: Tree = msgspec.json.decode(found["values"])
+        for each in found["secrets"]:
+            _put(values, each["at"], Secret(self._box.open(each["box"]).decode()))
+        return Record(
+            scope=Scope.of(scope),
+            revision=found["revision"],
+            text=found.get("text", ""),
+            values=values,
+            why=found["why"],
+            changed_by=found["changed_by"],
+            changed_at=found["changed_at"],
+        )
+
+
+def _put(values: Tree, at: list[str | int], secret: Secret) -> None:
+    """Raises KeyError or IndexError if the document was tampered with: its secrets have no place."""
+    inside: Any = values
+    for part in at[:-1]:
+        inside = inside[part]
+    if inside[at[-1]] != MASK:
+        raise KeyError("no secret belongs here")
+    inside[at[-1]] = secret
