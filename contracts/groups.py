@@ -225,6 +225,7 @@ preview_expression = Call(
     needs="groups:read",
     http=post("/groups/preview"),
     idempotent=True,
+    reads=True,
     summary="Which hosts would an expression choose",
 )
 groups_of_hosts = Call(
@@ -234,5 +235,6 @@ groups_of_hosts = Call(
     needs="groups:read",
     http=post("/groups/of-hosts"),
     idempotent=True,
+    reads=True,
     summary="Which groups are these hosts in",
 )

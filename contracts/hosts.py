@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from contracts.kinds import ANYONE, Call, Event, delete, get, post
 from contracts.people import Nothing
+from contracts.permissions import Scope
 from contracts.tokens import END, TOKEN_PATTERN
 
 Token = Annotated[str, Meta(pattern=TOKEN_PATTERN)]
@@ -105,6 +106,9 @@ class HostFilter(Struct, frozen=True, kw_only=True):
     rooms: tuple[str, ...] = ()
     racks: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    where: str = ""
+    """An expression over what is known of hosts, such as `tag = web and not online`."""
 
 
 class Targets(HostFilter, frozen=True, kw_only=True):
@@ -136,6 +140,8 @@ class ResolveTargets(Struct, frozen=True, kw_only=True):
     targets: Targets
     after: str = ""
     limit: Limit = 1000
+    scopes: tuple[Scope, ...] | None = None
+    """Of whoever a service asks for: only hosts inside count. Services alone are believed; others have their own."""
 
 
 class TargetSet(Struct, frozen=True, kw_only=True):

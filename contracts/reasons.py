@@ -72,6 +72,27 @@ REASONS: dict[str, Reason] = {
     "expression.unknown_attribute": Reason(
         422, "The expression asks for something that hosts do not have.", "See the reference of expressions."
     ),
+    "expression.unknown_group": Reason(
+        422, "The expression names a group that does not exist.", "See `drover group list`."
+    ),
+    "expression.unknown_label": Reason(422, "The expression names a label that no host has.", "Check its spelling."),
+    "group.unknown": Reason(404, "There is no such group.", "See `drover group list`."),
+    "group.exists": Reason(409, "There is a group of that name.", "Choose another name."),
+    "group.reserved": Reason(
+        422, "That group exists by itself, or Drover uses the name.", "Choose another group, or another name."
+    ),
+    "group.changed_meanwhile": Reason(409, "Somebody changed the group meanwhile.", "Look again, then change it."),
+    "group.in_use": Reason(409, "Other groups use this one.", "Take it out of them first."),
+    "group.cycle": Reason(422, "The group would contain itself.", "The message shows the way; leave one of them out."),
+    "group.dynamic": Reason(
+        422,
+        "A group has either an expression or hosts and groups, and stays what it is.",
+        "Make another group; groups can name each other.",
+    ),
+    "group.unknown_member": Reason(422, "Some of the groups named do not exist.", "See `drover group list`."),
+    "group.unknown_host": Reason(422, "Some of the hosts named do not exist.", "See `drover host list`."),
+    "group.too_many": Reason(422, "There are as many groups as there can be.", "Delete some."),
+    "group.too_large": Reason(422, "The groups together are more than one query can say.", "Name fewer groups."),
     "join.token_invalid": Reason(403, "The join token is unknown, expired, withdrawn or used up.", "Make a new one."),
     "join.token_unknown": Reason(404, "There is no such join token.", "List the join tokens."),
     "enrol.bad_proof": Reason(403, "The signature does not prove the key.", "Sign the nonce with the key presented."),

@@ -21,6 +21,11 @@ from services.resources.endpoints import endpoints
 from services.resources.enrolment.credentials import Credentials
 from services.resources.enrolment.service import EnrolmentService, Told
 from services.resources.enrolment.store import AdmissionStore, ChallengeStore
+from services.resources.groups.members import MemberStore
+from services.resources.groups.membership import MembershipService
+from services.resources.groups.reader import GroupReader
+from services.resources.groups.service import GroupService
+from services.resources.groups.store import GroupStore
 from services.resources.hosts.service import HostService
 from services.resources.hosts.store import HostStore
 from services.resources.integrations.service import IntegrationIssuer, IntegrationService
@@ -74,6 +79,8 @@ class Stores:
     def __init__(self, database: Database, *, window_s: float, idcs: Collection[str]) -> None:
         self.hosts = HostStore(database)
         self.targets = TargetStore(database)
+        self.groups = GroupStore(database, idcs=idcs)
+        self.members = MemberStore(database)
         self.tokens = JoinTokenStore(database)
         self.challenges = ChallengeStore(database)
         self.revocations = RevocationStore(database)
@@ -85,7 +92,7 @@ class Stores:
         )
 
     async def prepare(self) -> None:
-        for each in (self.hosts, self.tokens, self.challenges, self.revocations):
+        for each in (self.hosts, self.groups, self.tokens, self.challenges, self.revocations):
             await each.prepare()
 
 
@@ -126,12 +133,15 @@ def _answers(
     credentials = Credentials(trust.agents, trust.account, settings.credentials_lifetime_s)
     issuer = IntegrationIssuer(trust.integrations, trust.account, settings.public_nats, settings.ca)
     window_s = MISSED_BEATS * settings.heartbeat_s
+    groups = GroupReader(stores.groups, stores.members, window_s=window_s)
     return endpoints(
-        HostService(stores.hosts, bus, window_s=window_s),
-        TargetService(stores.targets, window_s=window_s),
+        HostService(stores.hosts, groups, bus, window_s=window_s),
+        GroupService(stores.groups, stores.members, groups),
+        MembershipService(stores.members, groups),
+        TargetService(stores.targets, groups, window_s=window_s),
         JoinTokenService(stores.tokens, idcs=told.relays),
         EnrolmentService(stores.challenges, stores.admissions, stores.hosts, credentials, announcer, bus, told),
-        RevocationService(stores.hosts, stores.ending, announcer, bus),
+        RevocationService(stores.hosts, groups, stores.ending, announcer, bus),
         IntegrationService(stores.integrations, issuer, announcer),
     )
 

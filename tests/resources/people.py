@@ -6,8 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from contracts import hosts, subjects
+from contracts import groups, hosts, subjects
 from contracts.agents import AgentCall, Heartbeat, Hello
+from contracts.groups import CreateGroup
 from contracts.hosts import (
     AskChallenge,
     CreateJoinToken,
@@ -82,6 +83,9 @@ class Asker:
 
     async def show(self, host: str):
         return await self(hosts.show_host, HostRef(host=host))
+
+    async def group(self, name: str, **given):
+        return await self(groups.create_group, CreateGroup(name=name, **given))
 
     async def resolve(self, **targets):
         return await self(hosts.resolve_targets, ResolveTargets(targets=Targets(**targets)))

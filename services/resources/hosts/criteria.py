@@ -5,7 +5,7 @@ that a caller sends can become an operator, a field name or a pattern.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from contracts.hosts import HostClass, HostFilter, HostState
 from services.resources.hosts.model import canonical_hostname, canonical_ip
@@ -16,6 +16,8 @@ LIVE: Condition = {"revoked": False, "state": {"$ne": HostState.RETIRED}}
 """Neither revoked nor retired."""
 PHYSICAL: Condition = {"host_class": HostClass.PHYSICAL}
 MANAGEMENT: Condition = {"host_class": HostClass.MANAGEMENT}
+NOBODY: Condition = {"_id": {"$in": []}}
+"""Fits no host."""
 
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -44,8 +46,27 @@ class Criterion(NamedTuple):
     condition: Condition
 
 
-def criteria(asked: HostFilter) -> list[Criterion]:
-    """One for each criterion that is given; a host fits if it fits all of them."""
+class Language(Protocol):
+    """What names of groups and expressions mean to whoever asks. Both raise Invalid for what means nothing."""
+
+    def in_groups(self, names: Iterable[str]) -> Condition: ...
+
+    def where(self, text: str) -> Condition: ...
+
+
+def criteria(asked: HostFilter, language: Language) -> list[Criterion]:
+    """One for each criterion that is given; a host fits if it fits all of them. Raises Invalid."""
+    found = plain(asked)
+    if asked.groups:
+        groups = tuple(dict.fromkeys(asked.groups))
+        found.append(Criterion("groups", groups, language.in_groups(groups)))
+    if asked.where:
+        found.append(Criterion("where", (asked.where,), language.where(asked.where)))
+    return found
+
+
+def plain(asked: HostFilter) -> list[Criterion]:
+    """Those that speak of fields of hosts."""
     found = []
     for name, field in FIELDS.items():
         values = spelled(name, getattr(asked, name))

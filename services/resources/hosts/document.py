@@ -11,6 +11,9 @@ from services.resources.hosts import addresses
 
 Document = dict[str, Any]
 
+GROUPS = "groups"
+"""Keys of the static groups that a host was put into."""
+
 
 @dataclass(frozen=True)
 class Enrolment:

@@ -5,11 +5,25 @@ import time
 import structlog
 
 from contracts.errors import Conflict, NotFound
-from contracts.hosts import ChangeHost, Host, HostChanged, HostRef, Hosts, ListHosts, host_changed
+from contracts.hosts import (
+    ChangeHost,
+    Host,
+    HostChanged,
+    HostRef,
+    Hosts,
+    ListHosts,
+    change_host,
+    host_changed,
+    list_hosts,
+    show_host,
+)
 from contracts.people import Principal
+from runtime.authorize import scopes
 from runtime.bus import Bus
 from runtime.mongo import now
+from services.resources.groups.reader import GroupReader
 from services.resources.hosts import model
+from services.resources.hosts.criteria import Condition
 from services.resources.hosts.document import at
 from services.resources.hosts.store import HostStore
 
@@ -20,22 +34,25 @@ TRIES = 5
 
 
 class HostService:
-    def __init__(self, hosts: HostStore, bus: Bus, *, window_s: float) -> None:
+    def __init__(self, hosts: HostStore, groups: GroupReader, bus: Bus, *, window_s: float) -> None:
         """A host is online if it was heard within the last `window_s` seconds."""
-        self._hosts, self._bus, self._window_s = hosts, bus, window_s
+        self._hosts, self._groups, self._bus, self._window_s = hosts, groups, bus, window_s
 
-    async def list(self, request: ListHosts, _: Principal) -> Hosts:
+    async def list(self, request: ListHosts, principal: Principal) -> Hosts:
+        language = await self._groups.language(scopes(principal, list_hosts.needs), [request.where])
         heard_after = self._heard_after()
-        found = await self._hosts.page(request, heard_after=at(heard_after))
+        found = await self._hosts.page(request, language, language.visible(), heard_after=at(heard_after))
         page = [model.with_presence(host, heard_after=heard_after) for host in found[: request.limit]]
         return Hosts(hosts=page, next=page[-1].id if len(found) > request.limit else "")
 
-    async def show(self, request: HostRef, _: Principal) -> Host:
-        return model.with_presence(await self._get(request.host), heard_after=self._heard_after())
+    async def show(self, request: HostRef, principal: Principal) -> Host:
+        visible = await self._groups.visible(scopes(principal, show_host.needs))
+        return model.with_presence(await self._get(request.host, visible), heard_after=self._heard_after())
 
     async def change(self, request: ChangeHost, principal: Principal) -> Host:
+        visible = await self._groups.visible(scopes(principal, change_host.needs))
         for _ in range(TRIES):
-            before = await self._get(request.host)
+            before = await self._get(request.host, visible)
             after = model.changed(before, request, by=principal.name, at=now())
             if after is before or await self._hosts.save_change(before, after):
                 break
@@ -46,8 +63,8 @@ class HostService:
             await self._bus.announce(host_changed, HostChanged(host=after.id, what="changed", revision=after.revision))
         return model.with_presence(after, heard_after=self._heard_after())
 
-    async def _get(self, host: str) -> Host:
-        record = await self._hosts.get(host)
+    async def _get(self, host: str, visible: Condition) -> Host:
+        record = await self._hosts.get(host, visible)
         if record is None:
             raise unknown(host)
         return record.host

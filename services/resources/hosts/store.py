@@ -9,20 +9,22 @@ import msgspec
 from motor.motor_asyncio import AsyncIOMotorClientSession
 from pymongo import ASCENDING, IndexModel, ReturnDocument
 
-from contracts.hosts import Host, ListHosts
+from contracts.hosts import Host, HostState, ListHosts
 from runtime.mongo import Database
-from services.resources.hosts.criteria import Condition, all_of, begins_with, criteria
-from services.resources.hosts.document import Document, HostRecord, at, to_document, to_host, to_record
+from services.resources.expressions.query import online
+from services.resources.hosts.criteria import Condition, Language, all_of, begins_with, criteria
+from services.resources.hosts.document import GROUPS, Document, HostRecord, at, to_document, to_host, to_record
 from services.resources.hosts.model import CHANGEABLE, MARKS, facts_hash
 
 Session = AsyncIOMotorClientSession
 
 _PAGED_BY = (
     *("idc", "business", "product_line", "state", "tags", "ips", "ip_keys", "hostname", "host_class"),
-    *("room", "rack", "host_set", "serial", "asset_id"),
+    *("room", "rack", "host_set", "serial", "asset_id", GROUPS),
 )
 INDEXES = [
     *(IndexModel([(field, ASCENDING), ("_id", ASCENDING)]) for field in _PAGED_BY),
+    IndexModel([("labels.$**", ASCENDING)]),
     IndexModel([("presence.online", ASCENDING), ("presence.last_seen", ASCENDING)]),
     IndexModel([("attributes.$**", ASCENDING)]),
     IndexModel(
@@ -32,6 +34,8 @@ INDEXES = [
         partialFilterExpression={"revoked": False, "user_key": {"$exists": True}},
     ),
 ]
+LEAVES_ITS_GROUPS: Document = {"$unset": {GROUPS: ""}}
+"""Part of every update that retires a host: when it comes back it may be for something else."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +52,20 @@ class HostStore:
     async def prepare(self) -> None:
         await self._hosts.create_indexes(INDEXES)
 
-    async def get(self, host: str) -> HostRecord | None:
-        document = await self._hosts.find_one({"_id": host})
+    async def get(self, host: str, visible: Condition | None = None) -> HostRecord | None:
+        """None also for a host that does not meet the condition."""
+        document = await self._hosts.find_one(all_of(({"_id": host}, visible or {})))
         return to_record(document) if document else None
 
-    async def page(self, request: ListHosts, *, heard_after: datetime) -> list[Host]:
-        """Up to one host more than asked for, which tells that there is a next page."""
-        conditions: list[Condition] = [each.condition for each in criteria(request)]
+    async def page(
+        self, request: ListHosts, language: Language, visible: Condition, *, heard_after: datetime
+    ) -> list[Host]:
+        """Of the visible hosts, up to one more than asked for, which tells that there is a next page."""
+        conditions = [visible, *(each.condition for each in criteria(request, language))]
         if request.search:
             conditions.append(begins_with(request.search))
         if request.online is not None:
-            conditions.append(_online(request.online, heard_after))
+            conditions.append(online(request.online, heard_after))
         if request.after:
             conditions.append({"_id": {"$gt": request.after}})
         found = self._hosts.find(all_of(conditions)).sort("_id", ASCENDING).limit(request.limit + 1)
@@ -67,9 +74,10 @@ class HostStore:
     async def save_change(self, before: Host, after: Host) -> bool:
         """Write what people may change; False if the host has moved on from the revision it had before."""
         values: dict[str, Any] = msgspec.to_builtins(after, builtin_types=(datetime,))
+        written = {"$set": {name: values[name] for name in (*CHANGEABLE, *MARKS)}}
+        left = LEAVES_ITS_GROUPS if after.state is HostState.RETIRED else {}
         done = await self._hosts.update_one(
-            {"_id": before.id, "revision": before.revision, "revoked": False},
-            {"$set": {name: values[name] for name in (*CHANGEABLE, *MARKS)}},
+            {"_id": before.id, "revision": before.revision, "revoked": False}, written | left
         )
         return done.modified_count == 1
 
@@ -96,6 +104,7 @@ class HostStore:
                     "revocation": {"by": revoked.by, "why": revoked.why, "at": revoked.at},
                 },
                 "$inc": {"revision": 1},
+                **LEAVES_ITS_GROUPS,
             },
             return_document=ReturnDocument.AFTER,
             session=session,
@@ -113,10 +122,3 @@ class HostStore:
             return_document=ReturnDocument.AFTER,
         )
         return to_record(document) if document else None
-
-
-def _online(online: bool, heard_after: datetime) -> Condition:
-    heard = {"$gte": heard_after}
-    if online:
-        return {"presence.last_seen": heard, "revoked": False}
-    return {"$or": [{"presence.last_seen": {"$not": heard}}, {"revoked": True}]}

@@ -17,8 +17,10 @@ from services.resources.hosts.criteria import (
     PHYSICAL,
     Condition,
     Criterion,
+    Language,
     all_of,
     criteria,
+    plain,
 )
 
 MOST = 50_000
@@ -38,6 +40,8 @@ _WORDS = {
     "rooms": "room",
     "racks": "rack",
     "sets": "set",
+    "groups": "group",
+    "where": "where",
 }
 
 
@@ -51,16 +55,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Choice:
+    visible: Condition
+    """Of hosts that exist for whoever asks."""
     steps: tuple[Step, ...]
 
     def query(self, count: int | None = None) -> dict[str, object]:
         """Hosts that are left after so many steps; left out: after all."""
-        return all_of((LIVE, *(step.condition for step in self.steps[:count])))
+        return all_of((LIVE, self.visible, *(step.condition for step in self.steps[:count])))
 
 
-def choice(targets: Targets) -> Choice:
-    """Raises Invalid if nothing is asked."""
-    asked = criteria(targets)
+def choice(targets: Targets, language: Language, visible: Condition) -> Choice:
+    """Among the visible hosts. Raises Invalid if nothing is asked, or something that means nothing."""
+    asked = criteria(targets, language)
     if not asked and not targets.all and not targets.local:
         raise Invalid(
             "targets.none_asked", "No targets are named. Name hosts, an IDC, a tag and so on, or ask for all."
@@ -72,15 +78,15 @@ def choice(targets: Targets) -> Choice:
     if targets.all or not (named or targets.local):
         # Attributes must never sweep up the machines that run Drover itself.
         steps.append(Step("leaving out management hosts", PHYSICAL))
-    if targets.exclude is not None and (excluded := criteria(targets.exclude)):
+    if targets.exclude is not None and (excluded := criteria(targets.exclude, language)):
         words = " and ".join(_words(each) for each in excluded)
         steps.append(Step(f"excluding {words}", {"$nor": [all_of(each.condition for each in excluded)]}))
-    return Choice(tuple(steps))
+    return Choice(visible, tuple(steps))
 
 
 def names(asked: HostFilter) -> list[Criterion]:
     """The criteria that name hosts one by one, so that each value must match one."""
-    return [each for each in criteria(asked) if each.name in NAMES]
+    return [each for each in plain(asked) if each.name in NAMES]
 
 
 def missing(criterion: Criterion, found: Iterable[str]) -> list[str]:

@@ -3,12 +3,17 @@
 import time
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from contracts.hosts import ResolveTargets, Targets, TargetSet
+from contracts.hosts import HostFilter, ResolveTargets, Targets, TargetSet, resolve_targets
 from contracts.people import Principal
+from contracts.permissions import Scope
+from runtime.authorize import scopes
+from services.resources.groups.reader import GroupReader
+from services.resources.hosts.criteria import Condition
 from services.resources.targets import model
 from services.resources.targets.store import TargetStore
 
@@ -17,7 +22,7 @@ REMEMBERED_S = 30.0
 _OF_SET = ":"
 
 Key = tuple[bytes, str]
-"""What was asked, and the hash of the set that came out."""
+"""What was asked among which hosts, and the hash of the set that came out."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +40,18 @@ class TargetService:
     remember this very set it chooses by itself, and the hash says whether that came out the same.
     """
 
-    def __init__(self, targets: TargetStore, *, window_s: float) -> None:
+    def __init__(self, targets: TargetStore, groups: GroupReader, *, window_s: float) -> None:
         """A host is online if it was heard within the last `window_s` seconds."""
-        self._targets, self._window_s = targets, window_s
+        self._targets, self._groups, self._window_s = targets, groups, window_s
         self._recent: OrderedDict[Key, Resolution] = OrderedDict()
 
-    async def resolve(self, request: ResolveTargets, __: Principal) -> TargetSet:
+    async def resolve(self, request: ResolveTargets, principal: Principal) -> TargetSet:
         after, _, of_set = request.after.partition(_OF_SET)
-        key = (msgspec.json.encode(request.targets), of_set)
+        among = _scopes(request, principal)
+        key = (msgspec.json.encode((request.targets, among)), of_set)
         chosen = self._remembered(key)
         if chosen is None:
-            chosen = await self._choose(request.targets)
+            chosen = await self._choose(request.targets, among)
             self._remember((key[0], chosen.hash), chosen)
         start = bisect_right(chosen.ids, after)
         page = chosen.ids[start : start + request.limit]
@@ -57,9 +63,11 @@ class TargetService:
             total=len(chosen.ids),
         )
 
-    async def _choose(self, targets: Targets) -> Resolution:
-        choice = model.choice(targets)
-        unknown = await self._unknown(targets)
+    async def _choose(self, targets: Targets, among: Sequence[Scope]) -> Resolution:
+        filters = [targets, targets.exclude or HostFilter()]
+        language = await self._groups.language(among, [each.where for each in filters])
+        choice = model.choice(targets, language, language.visible())
+        unknown = await self._unknown(targets, choice.visible)
         if not targets.allow_unknown:
             model.refuse_unknown(unknown)
         ids = await self._targets.ids(choice.query(), limit=model.MOST + 1)
@@ -69,14 +77,14 @@ class TargetService:
             raise model.empty(choice, counts)
         return Resolution(ids, model.set_hash(ids), tuple(unknown[: model.UNKNOWN_LISTED]), time.monotonic())
 
-    async def _unknown(self, targets: Targets) -> list[str]:
+    async def _unknown(self, targets: Targets, visible: Condition) -> list[str]:
         unknown = []
         for names in model.names(targets):
-            unknown += model.missing(names, await self._targets.known(names, live=True))
+            unknown += model.missing(names, await self._targets.known(names, visible, live=True))
         if targets.exclude is not None:
             # To exclude a host that is retired already is no mistake.
             for names in model.names(targets.exclude):
-                unknown += model.missing(names, await self._targets.known(names, live=False))
+                unknown += model.missing(names, await self._targets.known(names, visible, live=False))
         return unknown
 
     def _remembered(self, key: Key) -> Resolution | None:
@@ -88,3 +96,10 @@ class TargetService:
         self._recent[key] = chosen
         while len(self._recent) > REMEMBERED:
             self._recent.popitem(last=False)
+
+
+def _scopes(request: ResolveTargets, principal: Principal) -> tuple[Scope, ...]:
+    """A service may ask for somebody else; whoever else asks cannot get beyond their own."""
+    if principal.kind == "service" and request.scopes is not None:
+        return request.scopes
+    return scopes(principal, resolve_targets.needs)

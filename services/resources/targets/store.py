@@ -7,7 +7,7 @@ from pymongo import ASCENDING
 
 from contracts.hosts import TargetHost
 from runtime.mongo import Database, Document
-from services.resources.hosts.criteria import FIELDS, LIVE, Criterion
+from services.resources.hosts.criteria import FIELDS, LIVE, Condition, Criterion, all_of
 
 _SHOWN = dict.fromkeys(("_id", "idc", "ips", "hostname", "box_key", "business", "presence.last_seen"), 1)
 
@@ -24,11 +24,11 @@ class TargetStore:
     async def count(self, query: Mapping[str, Any]) -> int:
         return await self._hosts.count_documents(query)
 
-    async def known(self, names: Criterion, *, live: bool) -> set[str]:
-        """The ids, IPs or host names of all hosts that answer to one of the names; with `live`, only of those that can
-        be targets."""
+    async def known(self, names: Criterion, visible: Condition, *, live: bool) -> set[str]:
+        """The ids, IPs or host names of all visible hosts that answer to one of the names; with `live`, only of those
+        that can be targets."""
         field = FIELDS[names.name]
-        found = self._hosts.find({**names.condition, **LIVE} if live else names.condition, {field: 1})
+        found = self._hosts.find(all_of((names.condition, visible, LIVE if live else {})), {field: 1})
         known: set[str] = set()
         for document in await found.to_list(None):
             value = document[field]

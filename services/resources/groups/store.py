@@ -1,0 +1,120 @@
+"""Groups in MongoDB, and the catalogue that is made of them.
+
+Every change puts a new mark into one document, in its transaction. So changes happen one after the other, and two that
+together would make a cycle cannot both pass; and whoever has the catalogue of the newest mark need not read the groups
+again.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import msgspec
+
+from contracts.groups import Group
+from runtime.mongo import Database, Document, Session, together
+from services.resources.expressions.attributes import Kind
+from services.resources.expressions.parser import parse
+from services.resources.expressions.tree import Tree
+from services.resources.groups.catalogue import Catalogue, Stored
+
+READ_EXPRESSIONS = 10_000
+_NEWEST = "newest"
+
+
+@dataclass(frozen=True)
+class Remembered:
+    mark: str
+    stored: tuple[Stored, ...]
+    catalogue: Catalogue
+    made_of: object
+
+
+class GroupStore:
+    def __init__(self, database: Database, *, idcs: Collection[str]) -> None:
+        """`idcs` are those that have a relay."""
+        self._database, self._idcs = database, idcs
+        self._groups, self._marks, self._hosts = database["groups"], database["group_marks"], database["hosts"]
+        self._read = _reader({})
+        self._remembered: Remembered | None = None
+
+    async def prepare(self) -> None:
+        # Made now, since two transactions that both made it would only be in each other's way.
+        await self._marks.update_one({"_id": _NEWEST}, {"$setOnInsert": {"mark": ""}}, upsert=True)
+
+    async def catalogue(self) -> Catalogue:
+        """As the groups are now."""
+        return await self._catalogue(await self._marks.find_one({"_id": _NEWEST}), None)
+
+    async def save(self, change: Callable[[Catalogue], Stored]) -> Stored:
+        """Write what `change` makes of the catalogue; it may be called again, and may refuse."""
+
+        async def once(session: Session) -> Stored:
+            stored = change(await self._next_catalogue(session))
+            await self._groups.replace_one(
+                {"_id": stored.group.name}, _to_document(stored), upsert=True, session=session
+            )
+            return stored
+
+        return await together(self._database, once)
+
+    async def delete(self, check: Callable[[Catalogue], Stored]) -> Stored:
+        """Delete the group that `check` returns; it may be called again, and may refuse."""
+
+        async def once(session: Session) -> Stored:
+            stored = check(await self._next_catalogue(session))
+            await self._groups.delete_one({"_id": stored.group.name}, session=session)
+            return stored
+
+        return await together(self._database, once)
+
+    async def _next_catalogue(self, session: Session) -> Catalogue:
+        """The newest one, for the only transaction that changes it now."""
+        new = {"$set": {"mark": secrets.token_hex(8)}}
+        before = await self._marks.find_one_and_update({"_id": _NEWEST}, new, upsert=True, session=session)
+        return await self._catalogue(before, session)
+
+    async def _catalogue(self, newest: Document | None, session: Session | None) -> Catalogue:
+        mark = newest["mark"] if newest else ""
+        sets = sorted(name for name in await self._hosts.distinct("host_set") if name)
+        idcs = sorted({*self._idcs, *await self._hosts.distinct("idc")})
+        remembered = self._remembered
+        if remembered is None or remembered.mark != mark:
+            documents = await self._groups.find({}, session=session).hint("_id_").to_list(None)
+            stored = await asyncio.to_thread(lambda: tuple(map(_to_stored, documents)))
+        elif remembered.made_of == (idcs, sets):
+            return remembered.catalogue
+        else:
+            stored = remembered.stored
+        catalogue = Catalogue(stored, idcs=idcs, sets=sets, read=self._read)
+        self._remembered = Remembered(mark, stored, catalogue, (idcs, sets))
+        return catalogue
+
+
+def new_key() -> str:
+    return f"g-{secrets.token_hex(6)}"
+
+
+def _reader(declared: dict[str, Kind]) -> Callable[[str], Tree]:
+    return lru_cache(READ_EXPRESSIONS)(partial(parse, declared=declared))
+
+
+def _to_document(stored: Stored) -> Document:
+    document: dict[str, Any] = msgspec.structs.asdict(stored.group)
+    return {
+        "_id": document.pop("name"),
+        **document,
+        "kind": stored.group.kind.value,
+        "tags": list(stored.group.tags),
+        "groups": list(stored.group.groups),
+        "key": stored.key,
+        "uses": list(stored.uses),
+    }
+
+
+def _to_stored(document: Document) -> Stored:
+    group = msgspec.convert(document | {"name": document["_id"]}, Group)
+    return Stored(group, document["key"], tuple(document["uses"]))

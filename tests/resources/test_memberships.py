@@ -1,0 +1,113 @@
+"""In which groups a host is: asked of many hosts at once, it is what the groups themselves say."""
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts import groups
+from contracts.groups import AskGroups, Group, GroupKind, ListMembers
+from contracts.hosts import HostClass
+from services.resources.expressions.parser import parse
+from services.resources.groups.catalogue import Catalogue, Stored
+from tests.resources.people import VIEWER
+from tests.resources.test_expressions import EXPRESSIONS, HOST, NOW
+
+
+async def of_hosts(ask, *hosts):
+    """Host → names of its groups, in the order of the answer."""
+    answer = await ask(groups.groups_of_hosts, AskGroups(hosts=hosts), VIEWER)
+    assert answer.rest == ()
+    return {each.host.id: [group.name for group in each.groups] for each in answer.hosts}
+
+
+async def test_groups_come_from_the_lowest_precedence_to_the_highest(ask):
+    host = await ask.host("js", tags=("web",))
+    await ask.database["hosts"].update_one({"_id": host}, {"$set": {"host_set": "blue"}})
+    for name, number, members in (
+        ("zz", 5, {"hosts": (host,)}),
+        ("b", 50, {"expression": "tag = web"}),
+        ("a", 50, {"groups": ("zz",)}),
+        ("none", 7, {"expression": "tag = db"}),
+        ("top", 1000, {"expression": 'group("a") and not group("none")'}),
+    ):
+        await ask.group(name, number=number, **members)
+    assert await of_hosts(ask, host) == {host: ["global", "idc:js", "set:blue", "zz", "a", "b", "top"]}
+    answer = await ask(groups.groups_of_hosts, AskGroups(hosts=(host,)))
+    assert [(each.kind, each.number) for each in answer.hosts[0].groups][1:4] == [
+        (GroupKind.IDC, 0), (GroupKind.SET, 0), (GroupKind.CUSTOM, 5),
+    ]  # fmt: skip
+
+
+async def test_each_host_is_answered_once_sorted_and_unknown_ones_are_left_out(ask):
+    a, b = sorted([await ask.host("js"), await ask.host("bj")])
+    assert list(await of_hosts(ask, b, "h-none", a, b, "$ne", "a\x00")) == [a, b]
+    assert await of_hosts(ask, "h-none") == {}
+
+
+async def test_management_hosts_are_in_groups_too(ask):
+    host = await ask.host("mgmt", host_class=HostClass.MANAGEMENT)
+    await ask.group("drover", expression="class = management")
+    assert await of_hosts(ask, host) == {host: ["global", "idc:mgmt", "drover"]}
+
+
+async def test_what_one_message_cannot_carry_is_told_to_be_asked_for_again(ask):
+    labels = {f"l{n}": "x" * 200 for n in range(60)}
+    example = await ask.database["hosts"].find_one({"_id": await ask.host(labels=labels)})
+    many = [{**example, "_id": f"h-{n:012x}", "user_key": str(n)} for n in range(300)]
+    await ask.database["hosts"].delete_many({})
+    await ask.database["hosts"].insert_many(many)
+    wanted, found, questions = tuple(each["_id"] for each in many), [], 0
+    while wanted:
+        answer = await ask(groups.groups_of_hosts, AskGroups(hosts=wanted))
+        found += [each.host.id for each in answer.hosts]
+        wanted, questions = answer.rest, questions + 1
+    assert found == [each["_id"] for each in many]
+    assert questions > 1
+
+
+async def test_what_a_host_says_of_its_groups_is_what_the_groups_say_of_their_hosts(ask):
+    made = [
+        await ask.host(idc, tags=tags, labels={"n": str(len(tags))})
+        for idc in ("js", "bj")
+        for tags in ((), ("a",), ("a", "b"), ("b",))
+    ]
+    await ask.group("s1", hosts=tuple(made[:3]))
+    await ask.group("s2", hosts=tuple(made[2:6]))
+    await ask.group("d1", expression="tag = a and idc = js")
+    await ask.group("d2", expression="not group(s1) and (labels.n = 2 or group(d1))")
+    await ask.group("n1", groups=("s1", "d2"))
+    await ask.group("n2", groups=("n1", "idc:bj"))
+    await ask.group("d3", expression="group(n2) and not group(s2)")
+    told = await of_hosts(ask, *made)
+    for name in ("s1", "s2", "d1", "d2", "n1", "n2", "d3", "global", "idc:js", "idc:bj"):
+        members = {host.id for host in (await ask(groups.list_members, ListMembers(name=name))).hosts}
+        assert members == {host for host, names in told.items() if name in names}, name
+
+
+NAMES = ("g0", "g1", "g2", "g3", "g4")
+
+
+@given(
+    st.lists(
+        st.one_of(EXPRESSIONS, st.lists(st.sampled_from([*NAMES, "idc:js", "set:blue", "global"]), max_size=2)),
+        min_size=5,
+        max_size=5,
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_no_catalogue_lets_a_group_contain_itself(definitions):
+    """Whatever is taken in, one after the other, has an order in which each group comes after those it uses."""
+    stored = []
+    for name, definition in zip(NAMES, definitions, strict=True):
+        known = Catalogue(stored, idcs=["js"], sets=["blue"], read=lambda text: parse(text, {}))
+        uses = ("g",) if isinstance(definition, str) else tuple(definition)
+        if known.cycle(name, uses):
+            continue
+        group = Group(name=name, kind=GroupKind.CUSTOM, groups=() if isinstance(definition, str) else tuple(definition))
+        stored.append(Stored(group, f"key-{name}", uses))
+    catalogue = Catalogue(stored, idcs=["js"], sets=["blue"], read=lambda text: parse(text, {}))
+    inside = catalogue.inside(heard_after=NOW)({**HOST, "groups": ["key-g0"]})
+    assert [each.name for each in inside][:3] == ["global", "idc:js", "set:blue"]
+    for each in stored:
+        catalogue.being_in([each.group.name], heard_after=NOW)
+    assert msgspec.json.encode(inside)
