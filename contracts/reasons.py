@@ -98,7 +98,6 @@ REASONS: dict[str, Reason] = {
     "enrol.bad_proof": Reason(403, "The signature does not prove the key.", "Sign the nonce with the key presented."),
     "enrol.challenge_invalid": Reason(403, "The nonce is unknown, expired, used, or of another key.", "Begin anew."),
     "enrol.bad_key": Reason(422, "That is not a public key of the right kind.", "See the enrolment how-to."),
-    "group.unknown": Reason(404, "There is no such group.", "See `drover group list`."),
     # variables
     "variables.malformed": Reason(
         422, "The document is not YAML as variables take it.", "Correct what stands at the line and column named."
