@@ -29,7 +29,7 @@ from contracts.hosts import (
     TargetSet,
 )
 from contracts.people import Principal
-from contracts.permissions import Role
+from contracts.permissions import Role, Scope
 from contracts.runs import AskLive, RunRef, StartRun
 from contracts.states import LIVE_RUN
 from runtime.bus import Bus, answer
@@ -160,7 +160,10 @@ class Rig:
         return agent
 
     async def resolve(self, request: ResolveTargets, _: Principal) -> TargetSet:
-        found = sorted(request.targets.ids) if request.targets.ids else sorted(self.hosts)
+        seen = [name for name, host in self.hosts.items() if _lies_in(host, request.scopes)]
+        found = sorted(set(request.targets.ids or seen))
+        if set(found) - set(seen):
+            raise Invalid("targets.unknown", "Some names match no host.")
         if not found:
             raise Invalid("targets.empty", "No host fits.")
         page = [name for name in found if name > request.after][: request.limit]
@@ -265,3 +268,8 @@ async def rig(nats, mongo_url, database, folder, *, instances=2, **settings):
             yield built
         finally:
             await built.close()
+
+
+def _lies_in(host: TargetHost, scopes: tuple[Scope, ...] | None) -> bool:
+    """As far as it goes here: resources knows groups too."""
+    return scopes is None or any(each.businesses is None or host.business in each.businesses for each in scopes)

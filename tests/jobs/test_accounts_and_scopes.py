@@ -4,9 +4,10 @@ import pytest
 
 from contracts import runs
 from contracts.errors import Conflict, Forbidden, Invalid, NotFound
+from contracts.hosts import Targets
 from contracts.people import Principal
 from contracts.permissions import Grant, Role, Scope
-from contracts.runs import ListHostResults, ListRuns, ReadOutput, RetryRun, RunRef, SearchOutput, StopRun
+from contracts.runs import ListHostResults, ListRuns, ReadOutput, RetryRun, RunRef, SearchOutput, StartRun, StopRun
 from tests.jobs.rig import OPERATOR
 
 BOB = Principal(kind="person", name="bob", roles=(Role.OPERATOR,), via="session")
@@ -135,7 +136,8 @@ async def test_a_scope_starts_on_hosts_of_its_businesses_only(jobs):
     jobs.known("h-1", business="shop")
     jobs.known("h-2", business="bank")
     assert (await jobs.start("h-1", by=SHOP)).businesses == ("shop",)
-    await refused(jobs.start("h-1", "h-2", by=SHOP), Invalid, "targets.empty")
+    await refused(jobs.start("h-1", "h-2", by=SHOP), Invalid, "targets.unknown")
+    assert (await jobs.ask(runs.start, StartRun(script="echo hi", targets=Targets(all=True)), by=SHOP)).hosts == 1
     await refused(jobs.start("h-1", by=scoped(script_tags=("web",))), Forbidden, "run.script_not_stored")
 
 
@@ -143,7 +145,7 @@ async def test_an_own_run_is_not_tried_again_on_hosts_that_left_the_scope(jobs):
     jobs.known("h-1", business="shop")
     run = await jobs.ended(await jobs.start("h-1", by=SHOP))
     moved = scoped(businesses=("other",))
-    await refused(jobs.ask(runs.retry, RetryRun(run=run.id), by=moved), Invalid, "targets.empty")
+    await refused(jobs.ask(runs.retry, RetryRun(run=run.id), by=moved), Invalid, "targets.unknown")
     assert (await jobs.ask(runs.retry, RetryRun(run=run.id), by=SHOP)).tries == 2
 
 
@@ -156,10 +158,10 @@ async def test_account_and_hosts_lie_in_one_scope_together(jobs):
     )
     both = Principal(kind="person", name="sam", grants=grants)
     assert (await jobs.start("h-1", by=both, account="web")).account == "web"
-    await refused(jobs.start("h-2", by=both, account="web"), Invalid, "targets.empty")
+    await refused(jobs.start("h-2", by=both, account="web"), Invalid, "targets.unknown")
     jobs.groups = {"h-1": "db", "h-2": "db"}
     assert (await jobs.start("h-2", by=both)).account == "db"
-    await refused(jobs.start("h-1", by=both), Invalid, "targets.empty")
+    await refused(jobs.start("h-1", by=both), Invalid, "targets.unknown")
 
 
 async def test_pages_of_somebody_who_sees_little_lead_to_the_end(jobs):

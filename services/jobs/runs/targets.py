@@ -38,7 +38,6 @@ async def resolve(bus: Bus, targets: Targets, expect_hash: str, within: Sequence
             break
     else:
         raise Unavailable("targets.changed", "The set of hosts changed each time it was read. Try again.")
-    _check_within(found.businesses, within)
     if expect_hash and expect_hash != found.hash:
         raise Conflict(
             "targets.changed",
@@ -48,19 +47,14 @@ async def resolve(bus: Bus, targets: Targets, expect_hash: str, within: Sequence
     return found
 
 
-def _check_within(businesses: Sequence[str], within: Sequence[Scope]) -> None:
-    """Of a scope with other bounds nobody can say here whether the hosts lie in it, so they do not."""
-    if not any(s.groups is None and (s.businesses is None or set(businesses) <= set(s.businesses)) for s in within):
-        raise Invalid("targets.empty", "No host that you may use fits the targets, so nothing was started.")
-
-
 async def _whole(bus: Bus, targets: Targets, within: Sequence[Scope]) -> Chosen | None:
     """None if the set changed between two pages."""
     chosen: list[Target] = []
     businesses: set[str] = set()
     digest = after = ""
     while True:
-        page = await bus.call(hosts.resolve_targets, ResolveTargets(targets=targets, after=after, limit=PAGE))
+        asked = ResolveTargets(targets=targets, after=after, limit=PAGE, scopes=tuple(within))
+        page = await bus.call(hosts.resolve_targets, asked)
         if digest and page.hash != digest:
             return None
         digest = page.hash
