@@ -11,6 +11,7 @@ from cli.commands.account import context_group, login, logout, who
 from cli.commands.accounts import account_group
 from cli.commands.doctor import doctor
 from cli.commands.file import file_group
+from cli.commands.group import group_group
 from cli.commands.host import host_group
 from cli.commands.integration import integration_group
 from cli.commands.plain import api
@@ -104,6 +105,7 @@ for command in (
     who,
     context_group,
     host_group,
+    group_group,
     file_group,
     account_group,
     run_group,

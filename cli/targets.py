@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -28,8 +29,13 @@ KEYS: dict[str, str] = {
     "line": "product_lines",
     "state": "states",
     "tag": "tags",
+    "room": "rooms",
+    "rack": "racks",
+    "set": "sets",
+    "group": "groups",
 }
-FREE_TEXT = frozenset({"businesses", "product_lines"})
+WHERE = "where"
+FREE_TEXT = frozenset({"businesses", "product_lines", "rooms", "racks", "sets"})
 """Names that may hold a comma themselves: one value each."""
 NAMED = ("ids", "ips", "hostnames")
 PAGE = 1000
@@ -42,6 +48,8 @@ class Words:
 
     criteria: dict[str, list[str]] = field(default_factory=dict)
     named: dict[str, list[str]] = field(default_factory=dict)
+    where: list[str] = field(default_factory=list)
+    """Expressions, all of which must hold."""
     everything: bool = False
     local: bool = False
 
@@ -67,8 +75,12 @@ def read(words: Iterable[str]) -> Words:
 
 
 def _add_criterion(found: Words, key: str, value: str) -> None:
+    if key == WHERE and value.strip():
+        found.where.append(value)
+        return
     if key not in KEYS:
-        raise click.UsageError(f"nobody chooses hosts by {key!r}: use {', '.join(KEYS)}, or a host's name, id or IP")
+        known = ", ".join((*KEYS, WHERE))
+        raise click.UsageError(f"nobody chooses hosts by {key!r}: use {known}, or a host's name, id or IP")
     name = KEYS[key]
     values = [value] if name in FREE_TEXT else value.split(",")
     if "" in values:
@@ -125,21 +137,40 @@ def targets(client: Client, chosen: Sequence[str], excluded: Sequence[str], *, a
     )
 
 
-def _criteria(client: Client, words: Words, *, allow_unknown: bool) -> dict[str, list[str]]:
+def _criteria(client: Client, words: Words, *, allow_unknown: bool) -> dict[str, Any]:
     """Criteria by field. Hosts named in several ways become ids, since fields narrow each other."""
+    where = {WHERE: together(words.where)} if words.where else {}
     if set(words.named) & set(words.criteria):
         raise click.UsageError("name hosts either with id=, ip=, host= or without; both at once is not clear")
     if len(words.named) <= 1:
-        return words.criteria | words.named
+        return words.criteria | words.named | where
     if "ids" in words.criteria:
         raise click.UsageError("hosts named in several ways and id= at once is not clear")
+    ids = _named(client, words, allow_unknown=allow_unknown)
+    if not ids:
+        raise Refused("none of the hosts named exists", "drover host list", "targets.empty")
+    return words.criteria | {"ids": ids} | where
+
+
+def together(expressions: Sequence[str]) -> str:
+    """One expression that holds where all of them hold."""
+    return expressions[0] if len(expressions) == 1 else " and ".join(f"({each})" for each in expressions)
+
+
+def host_ids(client: Client, words: Iterable[str]) -> tuple[str, ...]:
+    """Ids of hosts that are named one by one, in whatever way. Raises UsageError for words that mean anything else."""
+    found = read(words)
+    if found.criteria or found.where or found.everything or found.local:
+        raise click.UsageError("name hosts one by one here: by host name, IP or id, or from a file with @FILE")
+    return tuple(_named(client, found, allow_unknown=False))
+
+
+def _named(client: Client, words: Words, *, allow_unknown: bool) -> list[str]:
     ids = list(words.named.get("ids", []))
     for kind in NAMED[1:]:
         if names := words.named.get(kind):
             ids += _ids(client, msgspec.convert({kind: names, "allow_unknown": allow_unknown}, Targets))
-    if not ids:
-        raise Refused("none of the hosts named exists", "drover host list", "targets.empty")
-    return words.criteria | {"ids": ids}
+    return ids
 
 
 def _ids(client: Client, asked: Targets) -> list[str]:

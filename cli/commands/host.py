@@ -1,5 +1,6 @@
 """Looking at hosts."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -24,6 +25,8 @@ def host_group() -> None:
 @click.option("--state", multiple=True, type=Word(HostState), help="Only hosts in this state; repeatable.")
 @click.option("--business", multiple=True, help="Only hosts of this business; repeatable.")
 @click.option("--line", multiple=True, help="Only hosts of this product line; repeatable.")
+@click.option("--group", "groups", multiple=True, help="Only members of this group; of several, any one will do.")
+@click.option("--where", default="", metavar="EXPRESSION", help="Only hosts that fit the expression.")
 @click.option("--search", default="", help="Only hosts whose id, host name or IP begins with this.")
 @click.option("--online/--offline", default=None, help="Only hosts whose agent is there, or is away.")
 @data_options
@@ -35,6 +38,7 @@ def list_(session: Session, /, form: Form, **given: Any) -> None:
     Examples:
       drover host list --idc js --online
       drover host list --tag web --state in_service -o name | drover x 'uptime' -t @-
+      drover host list --where 'ip in 10.1.0.0/16 and not online'
       drover host list --search 10.0. -o json
     """
     request = ListHosts(
@@ -43,6 +47,8 @@ def list_(session: Session, /, form: Form, **given: Any) -> None:
         states=given["state"],
         businesses=given["business"],
         product_lines=given["line"],
+        groups=given["groups"],
+        where=given["where"],
         search=given["search"],
         online=given["online"],
         limit=1000,
@@ -50,26 +56,27 @@ def list_(session: Session, /, form: Form, **given: Any) -> None:
     content = session.client.all_pages(list_hosts, request)
     found = typed(content, Hosts).hosts
 
-    def table() -> None:
-        rows(
-            ("ID", "HOSTNAME", "IP", "IDC", "STATE", "AGENT", "BUSINESS", "LINE", "TAGS"),
-            [
-                (
-                    h.id,
-                    h.hostname,
-                    _first(h.ips),
-                    h.idc,
-                    h.state,
-                    agent(h),
-                    h.business,
-                    h.product_line,
-                    ",".join(h.tags),
-                )
-                for h in found
-            ],
-        )
+    emit(form, content, lambda: [each.id for each in found], lambda: host_rows(found))
 
-    emit(form, content, lambda: [each.id for each in found], table)
+
+def host_rows(hosts: Iterable[Host]) -> None:
+    rows(
+        ("ID", "HOSTNAME", "IP", "IDC", "STATE", "AGENT", "BUSINESS", "LINE", "TAGS"),
+        [
+            (
+                h.id,
+                h.hostname,
+                _first(h.ips),
+                h.idc,
+                h.state,
+                agent(h),
+                h.business,
+                h.product_line,
+                ",".join(h.tags),
+            )
+            for h in hosts
+        ],
+    )
 
 
 def _first(ips: tuple[str, ...]) -> str:

@@ -36,7 +36,7 @@ def read_back(call: Call[Any, Any], path: str, body: bytes | None) -> Any:
 def example(call: Call[Any, Any]) -> Any:
     """The smallest request: what is required, and nothing else."""
     fields = msgspec.structs.fields(call.request)
-    small = {"targets": hosts.Targets(all=True), "calls": ["jobs.runs.start"], "roles": ["viewer"]}
+    small = {"targets": hosts.Targets(all=True), "calls": ["jobs.runs.start"], "roles": ["viewer"], "hosts": ["h-1"]}
     texts = {"user_key": "U" * 56, "box_key": "b" * 44, "name": "i-name", "password": "long enough"}
     values = {each.name: small.get(each.name, texts.get(each.name, "word")) for each in fields if each.required}
     return msgspec.convert(values, call.request)

@@ -46,11 +46,19 @@ def test_targets_are_sorted_by_what_they_are():
 
 
 @pytest.mark.parametrize(
-    "word", ["colour=red", "idc=", "idc=js,", "state=asleep", "a b", "", "web1,", "web*", "@/nowhere"]
+    "word",
+    ["colour=red", "idc=", "idc=js,", "state=asleep", "a b", "", "web1,", "web*", "@/nowhere", "where=", "where= "],
 )
 def test_targets_that_nobody_can_mean_are_refused(word):
     with pytest.raises(click.UsageError):
         targets.read([word])
+
+
+def test_groups_and_expressions_are_targets():
+    found = targets.read(["group=web,idc:js", "where=tag = web and idc = js", "where=not online", "set=blue, green"])
+    assert found.criteria == {"groups": ["web", "idc:js"], "sets": ["blue, green"]}
+    assert targets.together(found.where) == "(tag = web and idc = js) and (not online)"
+    assert targets.together(["online"]) == "online"
 
 
 def test_a_list_of_hosts_has_comments_and_never_means_everything(tmp_path):
