@@ -40,8 +40,8 @@ class HostStore:
     async def prepare(self) -> None:
         await self._hosts.create_indexes(INDEXES)
 
-    async def get(self, host: str) -> HostRecord | None:
-        document = await self._hosts.find_one({"_id": host})
+    async def get(self, host: str, session: Session | None = None) -> HostRecord | None:
+        document = await self._hosts.find_one({"_id": host}, session=session)
         return to_record(document) if document else None
 
     async def page(self, request: ListHosts, *, heard_after: datetime) -> list[Host]:
