@@ -4,10 +4,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from runtime import log
 from runtime.bus import Bus
 from tests.servers import Mongod, NatsPlane, mongod, nats_plane
+
+# How long an example takes says something of the machine and nothing of the code.
+hypothesis_settings.register_profile("drover", deadline=None, suppress_health_check=(HealthCheck.too_slow,))
+hypothesis_settings.load_profile("drover")
 
 
 @pytest.fixture(scope="session", autouse=True)
