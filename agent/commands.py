@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import structlog
@@ -32,6 +32,8 @@ from runtime.signing import CannotOpen, Verifier
 log = structlog.get_logger()
 
 FINISH_S = 2.0
+STUCK_S = 20.0
+"""What the disk or the spawner holds up is waited for longer: in the journal it may be begun already."""
 
 
 class Commands:
@@ -54,6 +56,8 @@ class Commands:
         self._tasks = tasks
         self._box_key = kit.identity.box_key()
         self._at_work: set[asyncio.Task[None]] = set()
+        self._without_body: set[asyncio.Task[None]] = set()
+        """Those of them that wait for a script."""
 
     async def received(self, message: Message) -> None:
         """Checked in the order of arrival; what takes long goes on beside the next."""
@@ -77,12 +81,12 @@ class Commands:
 
     async def close(self) -> None:
         """Finish what was taken; what waits for a script that does not come is left to the next agent."""
-        if self._at_work:
-            await asyncio.wait(self._at_work, timeout=FINISH_S)
-        at_work = list(self._at_work)
-        for work in at_work:
-            work.cancel()
-        await asyncio.gather(*at_work, return_exceptions=True)
+        for stay_s, leave in ((FINISH_S, self._without_body), (STUCK_S, self._at_work)):
+            if self._at_work:
+                await asyncio.wait(self._at_work, timeout=stay_s)
+            for work in leave:
+                work.cancel()
+        await asyncio.gather(*self._at_work, return_exceptions=True)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -156,11 +160,19 @@ class Commands:
     async def _order(self, grant: Grant, payload: bytes) -> RunScript:
         body: bytes | None = payload
         if grant.body_key:
-            body = await self._bodies.get(grant)
+            body = await self._body(grant)
             if body is None:
                 raise Refused("command.body_missing", "The script did not reach this host.")
             grants.check_body(grant, body)
         return scripts.read(body or b"")
+
+    async def _body(self, grant: Grant) -> bytes | None:
+        work = cast("asyncio.Task[None]", asyncio.current_task())
+        self._without_body.add(work)
+        try:
+            return await self._bodies.get(grant)
+        finally:
+            self._without_body.discard(work)
 
     def _masked(self, grant: Grant) -> dict[str, str]:
         try:

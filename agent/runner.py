@@ -23,7 +23,7 @@ from runtime.background import ended
 
 log = structlog.get_logger()
 
-SPAWN_S = 5.0
+SPAWN_S = 20.0
 
 RUNS_ON_S = 1.0
 """A script that still runs then is told of at once, so that nobody who watches believes it merely accepted."""

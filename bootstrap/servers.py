@@ -5,6 +5,7 @@ For tests and measurements, which start them, kill them and want nothing left be
 
 import asyncio
 import contextlib
+import random
 import signal
 import socket
 import subprocess
@@ -20,7 +21,8 @@ from bootstrap import mongo, nats_config, trust
 from bootstrap.nats_config import Hub, Leaf
 from bootstrap.trust import Trust
 
-READY_S = 30
+READY_S = 90
+"""Only what never comes waits so long; a machine that stands still for ten seconds must not count as that."""
 
 
 class NotReady(Exception):
@@ -41,11 +43,19 @@ async def until(probe: Callable[[], bool | Awaitable[bool]], what: str, timeout_
 
 
 def free_ports(count: int) -> list[int]:
+    """Ports that nobody has, and that the kernel gives to no outgoing connection: while a server is down, the next
+    client that connects to anything might else be given its port, and the server could not come back."""
+    lowest, highest = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    candidates = [port for port in range(10_000, 65_536) if not lowest <= port <= highest] or [0] * count
+    random.shuffle(candidates)
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        ports: list[int] = []
+        while len(ports) < count:
+            each = stack.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                each.bind(("127.0.0.1", candidates.pop()))
+                ports.append(each.getsockname()[1])
+        return ports
 
 
 class Server:

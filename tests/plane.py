@@ -20,7 +20,7 @@ from tests.servers import Mongod, NatsPlane, Server, free_ports, mongod, nats_pl
 PASSWORD = "correct horse battery"
 PROJECT = Path(__file__).parents[1]
 FINAL = {"succeeded", "failed", "stopped"}
-RUN_S = 120
+RUN_S = 240
 SMALL = {"JOBS_RESULTS_MAX_BYTES": str(512 * 1024**2)}
 
 
@@ -87,7 +87,7 @@ class Plane:
         async def all_online() -> bool:
             return wanted <= set(await self.hosts(online=True))
 
-        await until(all_online, f"agents {sorted(wanted)} are online", 90)
+        await until(all_online, f"agents {sorted(wanted)} are online", 180)
 
     def _part(self, name: str, arguments: list[str], variables: dict[str, str]) -> None:
         python = [sys.executable, *arguments]
@@ -102,7 +102,7 @@ class Plane:
             assert not self.parts[name].ended(), f"{name} ended:\n{self.parts[name].tail()}"
             return (await self.page(name, "/readyz"))[0] == 200
 
-        await until(answers, f"{name} is ready", 60)
+        await until(answers, f"{name} is ready", 120)
 
     async def page(self, name: str, path: str) -> tuple[int, str]:
         try:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from bootstrap import servers
 from bootstrap.servers import READY_S, Mongod, NatsPlane, Server, free_ports, mongod, nats_plane
 
-__all__ = ["Mongod", "NatsPlane", "Server", "free_ports", "mongod", "nats_plane", "until"]
+__all__ = ["READY_S", "Mongod", "NatsPlane", "Server", "free_ports", "mongod", "nats_plane", "until"]
 
 
 async def until(probe: Callable[[], bool | Awaitable[bool]], what: str, timeout_s: float = READY_S) -> None:

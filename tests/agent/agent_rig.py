@@ -40,14 +40,15 @@ from contracts.agents import (
     StoredItem,
     Verb,
 )
+from contracts.errors import Unavailable
 from runtime import nats_jwt
-from runtime.bus import Bus, Message, Pull, StreamSettings, streams
+from runtime.bus import Bus, Disconnected, Message, Pull, StreamMessage, StreamSettings, streams
 from runtime.nats_jwt import Key, Kind
 from runtime.signing import BoxKey, Signer, decode, sha256
 from tests.conftest import service_bus
 from tests.servers import NatsPlane, until
 
-DEADLINE_S = 60
+DEADLINE_S = 120
 RESULTS = StreamSettings(
     name="RESULTS", subjects=("res.*.*.*",), retention="workqueue", max_bytes=500_000_000, discard="new"
 )
@@ -96,10 +97,12 @@ class Dispatcher:
     live: dict[str, list[OutputChunk]] = field(default_factory=lambda: defaultdict(list))
     hellos: list[tuple[str, Hello]] = field(default_factory=list)
     beats: list[tuple[str, Heartbeat]] = field(default_factory=list)
+    taken: set[int] = field(default_factory=set)
+    """Numbers in the stream of what was delivered; what could not be acknowledged comes once more."""
 
     async def run(self, own: Identity, script: str, *, task: str = "", **fields: Any) -> str:
         task = task or new_task()
-        words = {"language": "shell", "timeout_s": 60, "kill_grace_s": 2} | fields
+        words = {"language": "shell", "timeout_s": 300, "kill_grace_s": 2} | fields
         await self.command(own, Verb.RUN, task, RunScript(script=script, **words))
         return task
 
@@ -113,7 +116,8 @@ class Dispatcher:
         """Say that all of a task is stored until it has got through: interest needs a moment to cross a leaf."""
 
         async def heard() -> bool:
-            await self.stored(own, *((task, n) for n in range(20)))
+            with contextlib.suppress(Disconnected):
+                await self.stored(own, *((task, n) for n in range(100)))
             with contextlib.suppress(AssertionError):
                 await until(freed, "", 0.3)
                 return True
@@ -178,19 +182,28 @@ class Dispatcher:
     async def _beaten(self, message: Message) -> None:
         self.beats.append((subjects.sender(message.subject).host, msgspec.json.decode(message.data, type=Heartbeat)))
 
+    def forget(self) -> None:
+        """The stream begins anew."""
+        self.said.clear()
+        self.taken.clear()
+
     async def take(self, pull: Pull) -> None:
         while True:
             batch = await pull.batch()
-            for message in batch:
-                idc, host, _ = subjects.sender(message.subject)
-                said: Report | OutputChunk = msgspec.json.decode(message.data, type=FromAgent)
-                self.said[host, said.task].append(said)
-                if self.stores:
-                    n = REPORT_N if isinstance(said, Report) else said.n
-                    await self.stored(
-                        Identity(host=host, idc=idc, box_seed="", command_keys={}, relays=()), (said.task, n)
-                    )
-            await pull.ack(batch)
+            with contextlib.suppress(Disconnected):  # what is not acknowledged comes again
+                for message in batch:
+                    await self._take(message)
+                await pull.ack(batch)
+
+    async def _take(self, message: StreamMessage) -> None:
+        idc, host, _ = subjects.sender(message.subject)
+        said: Report | OutputChunk = msgspec.json.decode(message.data, type=FromAgent)
+        if message.sequence not in self.taken:
+            self.taken.add(message.sequence)
+            self.said[host, said.task].append(said)
+        if self.stores:
+            n = REPORT_N if isinstance(said, Report) else said.n
+            await self.stored(Identity(host=host, idc=idc, box_seed="", command_keys={}, relays=()), (said.task, n))
 
     async def hear(self) -> None:
         await self.bus.hear(subjects.ack(subjects.ANY, subjects.ANY, self.instance), self._acked)
@@ -200,8 +213,17 @@ class Dispatcher:
 
 
 async def make_stream(speaking: Dispatcher) -> None:
-    await streams.ensure_stream(speaking.bus.connection, RESULTS)
-    await streams.ensure_consumer(speaking.bus.connection, "RESULTS", "ingest", ack_wait_s=10, max_ack_pending=5000)
+    connection = speaking.bus.connection
+
+    async def made() -> bool:
+        try:
+            await streams.ensure_stream(connection, RESULTS)
+            await streams.ensure_consumer(connection, "RESULTS", "ingest", ack_wait_s=10, max_ack_pending=5000)
+        except Unavailable:
+            return False
+        return True
+
+    await until(made, "the stream is there", DEADLINE_S)
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from typing import Any
 
 from agent.spawning import ExitRecord, Spawning, SpawnOrder
 
-DEADLINE_S = 30
+DEADLINE_S = 90
 HOST = "h-1"
 OTHER_ACCOUNT = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
 """Somebody without rights. Only root can become somebody else; others can at least name themselves."""

@@ -5,6 +5,7 @@ import os
 import msgspec
 import pytest
 
+from agent import bodies
 from contracts import subjects
 from contracts.agents import BODY_HEADER, PIECE_BYTES, AgentCall, AskBody, BodyPiece, RunScript, Verb
 from contracts.errors import NotFound
@@ -12,7 +13,7 @@ from contracts.states import Outcome
 from contracts.subjects import HostSubject
 from runtime.bus import answer_agent
 from runtime.signing import Box, encode, sha256
-from tests.agent.agent_rig import Dispatcher, Home, new_task, reached
+from tests.agent.agent_rig import DEADLINE_S, Dispatcher, Home, new_task, reached
 from tests.servers import until
 
 
@@ -57,6 +58,13 @@ async def desk(jobs: Dispatcher) -> Desk:
     return answering
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent asks for what does not come; here nobody is to ask because the machine stood still."""
+    monkeypatch.setattr(bodies, "WAIT_S", DEADLINE_S)
+
+
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("first", ["body", "grant"])
 async def test_body_and_grant_may_come_in_either_order(jobs: Dispatcher, home: Home, desk: Desk, first: str):
     own = await reached(jobs, await home.agent())
@@ -71,6 +79,7 @@ async def test_body_and_grant_may_come_in_either_order(jobs: Dispatcher, home: H
     assert all(host != own.host for host, _ in desk.asked)
 
 
+@pytest.mark.usefixtures("patience")
 async def test_a_body_of_several_pieces_may_come_out_of_order(jobs: Dispatcher, home: Home, desk: Desk):
     own = await reached(jobs, await home.agent())
     body, task = Large("ä" * 50, 510_000), new_task()
@@ -106,18 +115,20 @@ async def test_without_its_body_a_command_starts_nothing_and_may_come_again(jobs
     assert (await jobs.report(own, task)).outcome is Outcome.SUCCEEDED
 
 
+@pytest.mark.usefixtures("patience")
 async def test_bodies_are_never_mixed_up(jobs: Dispatcher, home: Home, desk: Desk):
     own = await reached(jobs, await home.agent())
-    bodies = [Large(f"body {n}") for n in range(10)]
-    tasks = [new_task() for _ in bodies]
-    for body in reversed(bodies):
+    larges = [Large(f"body {n}") for n in range(10)]
+    tasks = [new_task() for _ in larges]
+    for body in reversed(larges):
         await body.publish(jobs)
-    for body, task in zip(bodies, tasks, strict=True):
+    for body, task in zip(larges, tasks, strict=True):
         await body.grant(jobs, own, task)
     for n, task in enumerate(tasks):
         assert (await jobs.report(own, task)).head == f"body {n}\n"
 
 
+@pytest.mark.usefixtures("patience")
 async def test_pieces_that_nobody_needs_take_little_memory(jobs: Dispatcher, home: Home, desk: Desk):
     agent = await home.agent()
     own = await reached(jobs, agent)

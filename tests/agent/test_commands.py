@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from agent.app import Agent
+from agent.outcome_files import RESULT_NAME
 from contracts import subjects
 from contracts.agents import GRANT_HEADER, SIGNATURE_HEADER, RunScript, TaskState, Verb
 from contracts.states import Outcome
@@ -225,16 +226,27 @@ async def test_masked_parameters_reach_the_script_and_nothing_else(jobs: Dispatc
     sealed = seal(msgspec.json.encode({"password": secret}), own.box_key().public_key)
     script = (
         'cat "/proc/self/fd/$DROVER_PARAMS_FD"; echo; env; . "$DROVER_LIB"; '
-        """drover_result '{"said": "s3cret value"}'; sleep 0.6"""
+        """drover_result "{\\"said\\": \\"$(drover_param password)\\"}"; sleep 0.6"""
     )
     body = msgspec.json.encode(msgspec.structs.replace(SCRIPT, script=script, parameters={"user": "joe"}))
     task = new_task()
-    await jobs.command(own, Verb.RUN, task, body, sealed=sealed)
-    report = await jobs.report(own, task)
-    assert "user=joe" in report.head
-    assert "password=••••••" in report.head
-    assert "s3cret" not in report.head
-    assert report.result == '{"said": "••••••"}'
-    for file in agent.parts.kit.folder.root.rglob("*"):
-        if file.is_file() and file.name != "output":  # there the script itself has written it
-            assert secret.encode() not in file.read_bytes(), file
+    jobs.stores = False
+    try:
+        await jobs.command(own, Verb.RUN, task, body, sealed=sealed)
+        report = await jobs.report(own, task)
+        assert "user=joe" in report.head
+        assert "password=••••••" in report.head
+        assert "s3cret" not in report.head
+        assert report.result == '{"said": "••••••"}'
+        written = files_with(secret, agent)
+    finally:
+        jobs.stores = True
+    assert written == {"output", RESULT_NAME}, "there the script itself has written it"
+    await jobs.frees(own, task, lambda: task not in agent.parts.tasks)
+    assert files_with(secret, agent) == set()
+
+
+def files_with(secret: str, agent: Agent) -> set[str]:
+    files = [file for file in agent.parts.kit.folder.root.rglob("*") if file.is_file()]
+    assert files
+    return {file.name for file in files if secret.encode() in file.read_bytes()}

@@ -77,7 +77,7 @@ async def test_what_the_hub_forgot_is_sent_again(nats: NatsPlane, jobs: Dispatch
     await jobs.report(own, task)
     await nats.kill("hub")
     shutil.rmtree(store_of(tmp_path))
-    jobs.said.clear()
+    jobs.forget()
     await nats.start("hub")
     await until(lambda: jobs.bus.connected, "the dispatcher is back")
     jobs.stores = True

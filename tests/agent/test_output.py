@@ -1,5 +1,7 @@
 """Output: live, in chunks, capped, complete and in order."""
 
+import asyncio
+import threading
 from pathlib import Path
 
 import msgspec
@@ -13,7 +15,7 @@ from contracts.runs import MASK
 from contracts.states import Outcome
 from runtime.bus import Message
 from runtime.signing import seal
-from tests.agent.agent_rig import Dispatcher, Home, new_task, reached
+from tests.agent.agent_rig import DEADLINE_S, Dispatcher, Home, new_task, reached
 from tests.servers import until
 
 MIB = 1024 * 1024
@@ -48,8 +50,24 @@ async def test_what_is_no_utf8_is_shown_escaped_and_nothing_is_lost(jobs: Dispat
 async def test_fifty_megabytes_are_capped_and_the_disk_stays_bounded(jobs: Dispatcher, home: Home):
     agent = await home.agent(output_limit=2 * MIB)
     own = await reached(jobs, agent)
-    script = f"yes 0123456789abcde | head -c {50 * MIB}; sleep 1; head -c 100000 /dev/zero; echo; echo end"
+    folder, gate = agent.parts.kit.folder.root, threading.Event()
+    begun, go, written, on = (folder / name for name in ("begun", "go", "written", "on"))
+    script = (
+        f"touch {begun}; until [ -e {go} ]; do sleep 0.05; done; yes 0123456789abcde | head -c {50 * MIB}; "
+        f"touch {written}; until [ -e {on} ]; do sleep 0.05; done; head -c 100000 /dev/zero; echo; echo end"
+    )
     task = await jobs.run(own, script)
+    await until(begun.exists, "the script runs")
+    # Nobody looks at the file while it grows: what is written during a cut is not counted.
+    away = asyncio.create_task(home.house.worker.run(lambda: gate.wait(DEADLINE_S)))
+    try:
+        go.touch()
+        await until(written.exists, "fifty megabytes are written")
+    finally:
+        gate.set()
+    await away
+    await until(lambda: agent.parts.tasks[task].row.dropped == 48 * MIB, "what is too much is cut off")
+    on.touch()
     report = await jobs.report(own, task)
     assert report.outcome is Outcome.SUCCEEDED
     last = marker(2 * MIB, 2 * MIB, report.output_dropped)
@@ -61,14 +79,19 @@ async def test_fifty_megabytes_are_capped_and_the_disk_stays_bounded(jobs: Dispa
 async def test_a_running_script_cannot_fill_the_disk(jobs: Dispatcher, home: Home):
     agent = await home.agent(output_limit=MIB)
     own = await reached(jobs, agent)
-    task = await jobs.run(own, "while :; do head -c 1000000 /dev/zero; sleep 0.1; done")
+    enough, paused = (agent.parts.kit.folder.root / name for name in ("enough", "paused"))
+    script = f"until [ -e {enough} ]; do head -c 1000000 /dev/zero; sleep 0.1; done; touch {paused}; sleep 1000"
+    task = await jobs.run(own, script)
     file = agent.parts.kit.folder.task(task) / "output"
     await until(lambda: task in agent.parts.tasks and agent.parts.tasks[task].row.dropped > 8 * MIB, "much was dropped")
-    assert file.stat().st_size < 8 * MIB
+    enough.touch()
+    await until(paused.exists, "the script writes no more")
+    await until(lambda: file.stat().st_size == MIB, "nothing beyond the limit stays")
     await jobs.cancel(own, task)
     report = await jobs.report(own, task)
     assert report.outcome is Outcome.STOPPED
     assert report.output_dropped > 8 * MIB
+    assert jobs.output(own, task) == "\0" * MIB + marker(MIB, MIB, report.output_dropped)
 
 
 async def test_watchers_see_output_as_it_comes_and_readers_find_chunks_meanwhile(jobs: Dispatcher, home: Home, nats):
@@ -206,5 +229,6 @@ async def test_heartbeats_list_what_is_open(jobs: Dispatcher, home: Home):
         )
 
     await until(greeted, "a new connection says hello with it")
+    await reached(jobs, agent)
     await jobs.cancel(own, task)
     assert (await jobs.report(own, task)).outcome is Outcome.STOPPED

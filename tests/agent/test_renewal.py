@@ -20,7 +20,8 @@ from tests.agent.agent_rig import Dispatcher, Home, agent_jwt, reached
 from tests.conftest import service_bus
 from tests.servers import NatsPlane, until
 
-LIFE_S = 10
+LIFE_S = 20
+"""Renewed at half of it. The other half is what a machine may stand still."""
 
 
 @dataclass

@@ -145,6 +145,7 @@ async def test_a_killed_spawner_is_told_and_the_next_one_knows_nothing() -> None
         ended, _ = await spawner.run("exit 2", task="ended")
         order = spawner.order("open", "sleep NEEDLE")
         await spawner.spawning.spawn(order)
+        await until(spawner.survivors, "the script sleeps")
         waiting = asyncio.create_task(spawner.spawning.wait_exit(HOST, "open"))
         os.kill(spawner.spawner_pid(), signal.SIGKILL)
         with pytest.raises(SpawnerGone):

@@ -50,7 +50,8 @@ def started(state: Path, procfile: str) -> Iterator[subprocess.Popen[bytes]]:
             yield plane
         finally:
             for pid in belonging(state):
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -60,13 +61,13 @@ async def test_nothing_is_left_after_a_signal(state: Path, number: signal.Signal
 
         plane.send_signal(number)
 
-        assert plane.wait(60) == 128 + number
+        assert plane.wait(120) == 128 + number
         assert belonging(state) == set()
 
 
 async def test_nothing_is_left_when_one_process_ends_by_itself(state: Path) -> None:
     with started(state, f"stubborn: exec >/dev/null 2>&1; {STUBBORN}\nshort: sleep 1; exit 3\n") as plane:
-        assert plane.wait(60) == 7
+        assert plane.wait(120) == 7
         assert belonging(state) == set()
         assert plane.stdout is not None
         assert plane.stdout.read() == b"short\n"

@@ -17,7 +17,7 @@ from pathlib import Path
 from bootstrap.certificates import Authority
 from tests.plane import PROJECT, Plane
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 def environment(plane: Plane, home: Path, **more: str) -> dict[str, str]:
@@ -48,7 +48,8 @@ class Terminal:
     def __init__(self, environ: Mapping[str, str], *arguments: str) -> None:
         self._own, theirs = pty.openpty()
         self._process = subprocess.Popen(
-            ["setsid", "--ctty", sys.executable, "-m", "cli", *arguments],
+            # Whoever runs the tests in the background ignores Ctrl-C, and children inherit that; a terminal's do not.
+            ["env", "--default-signal=INT,QUIT", "setsid", "--ctty", sys.executable, "-m", "cli", *arguments],
             cwd=PROJECT,
             env=environ,
             stdin=theirs,
@@ -83,7 +84,9 @@ class Terminal:
         """Press Ctrl-C until it ends; its exit status. Python misses a signal that falls between its last look at
         signals and its read of the terminal, and only then is a second one needed."""
         self.type("\x03")
+        deadline = time.monotonic() + PATIENCE_S
         while not await asyncio.to_thread(self._ends_soon):
+            assert time.monotonic() < deadline, f"Ctrl-C does not end it: {self.screen}"
             self.type("\x03")
         return await self.status()
 
@@ -149,9 +152,13 @@ class Wire:
                 self.numbered += b"id: " in piece
         writer.close()
 
-    def cut(self) -> None:
+    def cut(self, *, whole: bool = False) -> None:
+        """With `whole`, what has come this far still arrives; else it may be lost on the last metre."""
         for writer in self._open:
-            writer.transport.abort()
+            if whole:
+                writer.close()
+            else:
+                writer.transport.abort()
 
 
 @contextlib.asynccontextmanager

@@ -4,6 +4,7 @@ import base64
 import json
 import socket
 import ssl
+from collections import deque
 
 from runtime.nats_jwt import read_credentials
 
@@ -15,11 +16,13 @@ class PlainNats:
         host, port = address.removeprefix("tls://").rsplit(":", 1)
         context = ssl.create_default_context(cadata=ca)
         self._socket = context.wrap_socket(
-            socket.create_connection((host, int(port)), timeout=20), server_hostname=host
+            socket.create_connection((host, int(port)), timeout=90), server_hostname=host
         )
         self._lines = self._socket.makefile("rb")
         self._inbox = inbox
         self._count = 0
+        self._events: deque[object] = deque()
+        """Messages that came before the answer that was waited for."""
         info = json.loads(self._lines.readline().removeprefix(b"INFO "))
         jwt, key = read_credentials(credentials)
         signature = base64.urlsafe_b64encode(key.sign(info["nonce"].encode())).decode().rstrip("=")
@@ -34,7 +37,11 @@ class PlainNats:
         inbox = f"{self._inbox}.{self._count}"
         data = json.dumps(message).encode()
         self._send(f"SUB {inbox} {self._count}\r\nPUB {subject} {inbox} {len(data)}\r\n{data.decode()}\r\n")
-        return self._message()
+        while True:
+            subscription, headers, answer = self._message()
+            if subscription == self._count:
+                return headers, answer
+            self._events.append(answer)
 
     def subscribe(self, subject: str) -> None:
         self._count += 1
@@ -51,7 +58,7 @@ class PlainNats:
         return True
 
     def next_message(self) -> object:
-        return self._message()[1]
+        return self._events.popleft() if self._events else self._message()[2]
 
     def close(self) -> None:
         self._lines.close()
@@ -68,7 +75,8 @@ class PlainNats:
             return self._line()
         return line
 
-    def _message(self) -> tuple[dict[str, str], object]:
+    def _message(self) -> tuple[int, dict[str, str], object]:
+        """Number of the subscription, headers and JSON."""
         kind, *parts = self._line().split()
         headers: dict[str, str] = {}
         size = int(parts[-1])
@@ -77,4 +85,4 @@ class PlainNats:
             head, data = data[: int(parts[-2])], data[int(parts[-2]) :]
             lines = head.decode().split("\r\n")[1:]
             headers = {name: value.strip() for name, _, value in (line.partition(":") for line in lines) if name}
-        return headers, json.loads(data) if data else None
+        return int(parts[1]), headers, json.loads(data) if data else None

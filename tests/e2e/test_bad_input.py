@@ -197,6 +197,7 @@ async def test_a_replayed_command_runs_once(plane: Plane, forger: Forger, tmp_pa
     await forger.send(*forger.command(f"touch {mark}.later", f"later{int(time.time())}-1-1-1"))
     await until(mark.with_suffix(".later").exists, "a later command runs")
     assert mark.read_text() == "line\n"
+    await until(lambda: any(ack.task == task for ack in forger.acks), "it is answered")
     assert {ack.reason for ack in forger.acks if ack.task == task} == {""}
 
 

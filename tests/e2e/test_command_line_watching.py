@@ -27,7 +27,7 @@ class Held:
         return f"echo began; touch {began}; while [ ! -e {go} ]; do sleep 0.1; done; echo let go"
 
     async def begun(self) -> None:
-        await until((self.folder / "began").exists, "the script runs", 60)
+        await until((self.folder / "began").exists, "the script runs")
 
     def let_go(self) -> None:
         (self.folder / "go").touch()
@@ -61,6 +61,7 @@ async def test_time_out_of_watching_is_status_6_and_the_run_can_be_stopped(plane
     said = await drover(environ, "x", held.script, "-t", "js-1", "--timeout", "2")
     assert (said.returncode, said.stdout) == (Exit.STILL_RUNNING, ""), said.stderr
     run = said.stderr.split()[1]
+    await held.begun()
     stopped = await drover(environ, "run", "stop", run, "--why", "enough")
     assert stopped.returncode == 0, stopped.stderr
     ended = await drover(environ, "run", "watch", run)
@@ -79,11 +80,11 @@ async def watching_through(plane: Plane, held: Held, home: Path, *, deaf: bool) 
 async def test_a_stream_that_is_cut_is_taken_up_again(plane: Plane, held, tmp_path):
     async with watching_through(plane, held, tmp_path, deaf=False) as (between, shown):
         await held.begun()
-        await until(lambda: between.numbered > 0, "an event has a number", 30)
+        await until(lambda: between.numbered > 0, "an event has a number")
         for times in (1, 2, 3):
-            await until(lambda wanted=times: len(between.streams) >= wanted, f"stream {times} is opened", 30)
-            between.cut()
-        await until(lambda: len(between.streams) >= 4, "the stream is opened again", 30)
+            await until(lambda wanted=times: len(between.streams) >= wanted, f"stream {times} is opened")
+            between.cut(whole=times == 1)
+        await until(lambda: len(between.streams) >= 4, "the stream is opened again")
         held.let_go()
         assert await shown.status() == Exit.SUCCEEDED
     assert "let go" in shown.screen
@@ -129,7 +130,7 @@ async def test_followed_output_survives_a_cut(plane: Plane, tmp_path):
             drover({**environ, "DROVER_URL": between.url}, "run", "output", run, "js-1", "--follow")
         )
         for times in (1, 2):
-            await until(lambda wanted=times: following.done() or len(between.streams) >= wanted, "it follows", 30)
+            await until(lambda wanted=times: following.done() or len(between.streams) >= wanted, "it follows")
             between.cut()
         said = await following
     assert said.returncode == 0, said.stderr

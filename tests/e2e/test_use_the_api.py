@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from tests.plane import PASSWORD, PROJECT, Plane
+from tests.plane import PASSWORD, PROJECT, RUN_S, Plane
 from tests.servers import until
 
 
@@ -16,7 +16,7 @@ async def test_the_commands_of_the_how_to_work(plane: Plane, tmp_path):
     process = await asyncio.create_subprocess_exec(
         "bash", "-c", script, cwd=tmp_path, env=environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    out, err = await asyncio.wait_for(process.communicate(), 120)
+    out, err = await asyncio.wait_for(process.communicate(), RUN_S)
     assert process.returncode == 0, (out, err)
     assert b"event: jobs.run" in out
     assert b'"reason":"auth.required"' in out
@@ -41,7 +41,7 @@ async def test_who_comes_late_sees_the_beginning_while_the_script_runs_and_then_
         [result] = await plane.results(run)
         return result["state"] == "running"
 
-    await until(has_begun, "the script runs", 60)
+    await until(has_begun, "the script runs")
     [result] = await plane.results(run)
     told: list = []
     watching = asyncio.create_task(collect(plane, run, result["host"], told))
@@ -53,18 +53,18 @@ async def test_who_comes_late_sees_the_beginning_while_the_script_runs_and_then_
         return [each.data for each in told if each.kind == "output.end"]
 
     try:
-        await until(lambda: bool(text()), "the beginning is shown while the script runs", 60)
+        await until(lambda: bool(text()), "the beginning is shown while the script runs")
         assert text() == [(result["task"], 0, "early\n")]
         assert not ends()
         flag.touch()
-        await until(lambda: len(ends()) == 1, "the output ends", 60)
+        await until(lambda: len(ends()) == 1, "the output ends")
         assert "".join(each for _, _, each in text()) == "early\nlate\n"
         assert ends()[0]["offset"] == len("early\nlate\n")
         assert (await plane.finished(run))["state"] == "failed"
         told.clear()
         status, _ = await plane.api("POST", f"/runs/{run}/retry", {})
         assert status == 200
-        await until(lambda: bool(ends()), "the second try ends", 60)
+        await until(lambda: bool(ends()), "the second try ends")
         assert {task for task, _, _ in text()} == {ends()[0]["task"]} != {result["task"]}
         assert "".join(each for _, _, each in text()) == "early\nlate\n"
         await until(

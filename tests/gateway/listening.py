@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from tests.servers import READY_S
+
 
 @dataclass(frozen=True)
 class Event:
@@ -25,7 +27,7 @@ class Stream:
         self.last_id = ""
         self.comments = 0
 
-    async def next(self, timeout_s=20.0):
+    async def next(self, timeout_s=READY_S):
         """The next event; raises Ended."""
         fields = {}
         async with asyncio.timeout(timeout_s):
@@ -46,7 +48,7 @@ class Stream:
                 else:
                     fields = {}
 
-    async def until(self, kind, timeout_s=20.0):
+    async def until(self, kind, timeout_s=READY_S):
         """All events up to the first of this kind."""
         found = []
         while not found or found[-1].kind != kind:
@@ -58,7 +60,7 @@ class Stream:
 
     async def comment(self):
         before = self.comments
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(READY_S):
             while self.comments == before:
                 if (await self.response.content.readuntil(b"\n")).startswith(b":"):
                     self.comments += 1

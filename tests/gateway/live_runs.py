@@ -1,5 +1,6 @@
 """Runs as the gateway sees them: answered, announced and spoken live on the real bus, kept in memory."""
 
+import asyncio
 import contextlib
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from contracts.hosts import Targets
 from contracts.people import Principal
 from contracts.runs import Counts, HostOutcome, OutcomesStored, Output, OutputStored, Run, RunChanged
 from contracts.states import Outcome, RunState
+from runtime.background import ended
 from runtime.bus import answer, streams
 from runtime.bus.streams import EVENTS
 from runtime.ids import run_id
@@ -116,6 +118,21 @@ class Speaker:
         message = OutputChunk(task=task, n=0, offset=offset, text=text.decode())
         await self.connection.publish(subjects.live_output("js", self.host, task), msgspec.json.encode(message))
         await self.connection.flush()
+
+    @contextlib.asynccontextmanager
+    async def saying(self, task, offset, text):
+        """Say it again and again: the gateway's interest needs a moment to cross the leaf."""
+
+        async def again():
+            while True:
+                await self.say(task, offset, text)
+                await asyncio.sleep(0.2)
+
+        saying = asyncio.create_task(again())
+        try:
+            yield
+        finally:
+            await ended(saying)
 
 
 @contextlib.asynccontextmanager

@@ -229,7 +229,8 @@ RAW = {
     "H11 a signed length": "POST /api/v1/login HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nabcde",
     "a NUL in a header": "GET /api/v1/me HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
     "no HTTP at all": "hello\r\n\r\n",
-    "a header of 100 KB": "GET /api/v1/me HTTP/1.1\r\nHost: a\r\nX: " + "a" * 100_000 + "\r\n\r\n",
+    # No longer: who is refused while he still sends may lose the answer with the connection.
+    "a header of 20 KB": "GET /api/v1/me HTTP/1.1\r\nHost: a\r\nX: " + "a" * 20_000 + "\r\n\r\n",
 }
 
 
@@ -244,7 +245,7 @@ async def raw(address, request):
     host, port = address.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port), family=socket.AF_INET)
     writer.write(request)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await reader.read()
     writer.close()
     return answer.partition(b"\r\n\r\n")[::2]

@@ -167,8 +167,8 @@ async def test_output_is_live_whole_and_in_order_and_ends(viewer, runs, host, na
         told = bytearray()
         await gather(events, told, early)
         await host.say(task, 0, text[:early])  # an old piece again
-        await host.say(task, early, text[early:middle])
-        await gather(events, told, middle)  # live, before it is stored
+        async with host.saying(task, early, text[early:middle]):
+            await gather(events, told, middle)  # live, before it is stored
         await host.say(task, lost, text[lost : lines[150]])  # and what comes in between is lost
         await runs.store(run, "h-1", text[early:lost])
         await gather(events, told, lines[150])
@@ -225,8 +225,8 @@ async def test_a_host_that_is_tried_again_begins_a_new_text(viewer, runs, host):
         assert (await events.until("output.end"))[-1].data["task"] == first
         runs.stored[run, "h-1"] = Stored(second)
         await runs.change(run, tries=2)
-        await host.say(second, 0, b"the second ")
-        piece = (await events.until("output"))[-1]
+        async with host.saying(second, 0, b"the second "):
+            piece = (await events.until("output"))[-1]
         assert (piece.data["task"], piece.data["offset"], piece.data["text"]) == (second, 0, "the second ")
         await runs.store(run, "h-1", b"the second one works\n")
         await runs.finish(run, "h-1", second)

@@ -14,7 +14,7 @@ from tests.gateway.client import Client
 from tests.gateway.conftest import settings
 from tests.gateway.listening import stream
 from tests.gateway.live_runs import live_runs
-from tests.servers import nats_plane, until
+from tests.servers import READY_S, nats_plane, until
 
 
 @pytest_asyncio.fixture
@@ -46,7 +46,7 @@ async def connected(runs):
             return False
         return True
 
-    await until(ready, "the stream takes events again", 60)
+    await until(ready, "the stream takes events again")
 
 
 async def test_a_hub_that_is_killed_and_started_again_loses_no_event(plane, runs, browser):
@@ -61,7 +61,7 @@ async def test_a_hub_that_is_killed_and_started_again_loses_no_event(plane, runs
         await connected(runs)
         for _ in range(3):
             await runs.change(run)
-        seen += [(await events.next(60)).data["revision"] for _ in range(3)]
+        seen += [(await events.next()).data["revision"] for _ in range(3)]
     assert seen == [1, 2, 3, 4, 5, 6, 7]
 
 
@@ -76,7 +76,7 @@ async def test_a_hub_that_lost_its_stream_makes_browsers_begin_anew(plane, runs,
         shutil.rmtree(tmp_path / "own" / "hub" / "jetstream")
         await plane.start("hub")
         await connected(runs)
-        await asyncio.wait_for(events.end(), 60)
+        await asyncio.wait_for(events.end(), READY_S)
     async with stream(browser, run, last_id=last) as events:
         reset, state = await events.take(2)
         assert (reset.kind, state.kind) == ("reset", "jobs.run")
@@ -104,4 +104,4 @@ async def test_a_gateway_that_stops_ends_its_streams_and_another_goes_on(plane, 
                         assert (await events.next()).data["revision"] == revision
                         ended = asyncio.create_task(there.end())
                         await second.aclose()
-                        assert await asyncio.wait_for(ended, 10) == []
+                        assert await asyncio.wait_for(ended, READY_S) == []

@@ -15,7 +15,7 @@ async def database(mongo):
 
 
 @pytest_asyncio.fixture
-async def jobs(nats, mongo, database, tmp_path):
-    """Two instances of the service, always: a bug that needs the other one must show."""
-    async with rig(nats, mongo.url, database, tmp_path) as built:
+async def jobs(request, nats, mongo, database, tmp_path):
+    """Two instances of the service, always: a bug that needs the other one must show. A parameter changes settings."""
+    async with rig(nats, mongo.url, database, tmp_path, **getattr(request, "param", {})) as built:
         yield built

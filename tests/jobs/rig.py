@@ -13,7 +13,7 @@ from bench.simulated_agent import Knobs, SimulatedAgent
 from contracts import accounts as account_contracts
 from contracts import groups as group_contracts
 from contracts import hosts as host_contracts
-from contracts import runs
+from contracts import runs, subjects
 from contracts.accounts import ResolveAccount, ResolvedAccount
 from contracts.errors import Forbidden, Invalid, Unavailable
 from contracts.groups import AskGroups, GroupKind, GroupsOfHosts, HostGroups, Membership
@@ -32,20 +32,21 @@ from contracts.people import Principal
 from contracts.permissions import Role, Scope
 from contracts.runs import AskLive, RunRef, StartRun
 from contracts.states import LIVE_RUN
-from runtime.bus import Bus, answer
+from runtime.bus import Bus, Disconnected, Message, answer
 from runtime.mongo import Database
 from runtime.signing import BoxKey, sha256
 from services.jobs.app import work
 from services.jobs.settings import Settings
 from tests.conftest import service_bus
 from tests.hosts import host_connection
-from tests.servers import NatsPlane, free_ports, until
+from tests.servers import READY_S, NatsPlane, free_ports, until
 
 ROOT = Path(__file__).parents[2]
 OPERATOR = Principal(kind="person", name="ann", roles=(Role.OPERATOR,), via="session")
 VIEWER = Principal(kind="person", name="vic", roles=(Role.VIEWER,), via="session")
-QUICK = {"lease_s": 2.0, "silence_s": 2.0, "start_margin_s": 1.0, "clock_skew_s": 0.5}
-"""Waits that a test can wait for."""
+WAITS = {"lease_s": 5.0, "silence_s": 15.0, "start_margin_s": 15.0, "clock_skew_s": 0.5}
+"""Long enough that no verdict falls over a host, and no lease runs out, because the machine stood still meanwhile; a
+test that waits for one of them has it shorter."""
 
 
 @dataclass
@@ -79,6 +80,8 @@ class Rig:
     groups: dict[str, str] = field(default_factory=dict)
     """Host → the group it is in. If there are any, each group has the account of its name as its default."""
     heard: list[ResolveAccount] = field(default_factory=list)
+    greeted: set[str] = field(default_factory=set)
+    """Hosts whose hello has come to the hub."""
 
     def settings(self, **changed) -> Settings:
         return Settings(
@@ -87,7 +90,7 @@ class Rig:
             nats_ca=self.nats.trust.ca,
             mongo_url=self.mongo_url,
             signing_seed=self.nats.trust.command_seed.read_text().strip(),
-            **{"secrets_key": self.nats.trust.at_rest_key.read_text().strip(), **QUICK, **changed},
+            **{"secrets_key": self.nats.trust.at_rest_key.read_text().strip(), **WAITS, **changed},
         )
 
     async def instance(self, **changed) -> Instance:
@@ -119,7 +122,7 @@ class Rig:
             "JOBS_MONGO_DATABASE": self.database.name,
             "JOBS_SIGNING_SEED_FILE": str(trust.command_seed),
             "JOBS_SECRETS_KEY_FILE": str(trust.at_rest_key),
-            **{f"JOBS_{name.upper()}": str(value) for name, value in QUICK.items()},
+            **{f"JOBS_{name.upper()}": str(value) for name, value in WAITS.items()},
         }
         with log.open("wb") as file:
             process = await asyncio.create_subprocess_exec(
@@ -156,8 +159,22 @@ class Rig:
             self.boxes[name],
         )
         self.agents[name] = agent
+        self.greeted.discard(name)
         await agent.start()
+        await until(lambda: self._greets(agent), f"the hub knows that {name} is there")
         return agent
+
+    async def _greets(self, agent: SimulatedAgent) -> bool:
+        """The hub learns in order what the leaf tells it: who has heard the hello can reach the host."""
+        if agent.host not in self.greeted:
+            with contextlib.suppress(Disconnected):
+                await agent.hello()
+            with contextlib.suppress(AssertionError):
+                await until(lambda: agent.host in self.greeted, "", 0.3)
+        return agent.host in self.greeted
+
+    async def greet(self, message: Message) -> None:
+        self.greeted.add(subjects.sender(message.subject).host)
 
     async def resolve(self, request: ResolveTargets, _: Principal) -> TargetSet:
         seen = [name for name, host in self.hosts.items() if _lies_in(host, request.scopes)]
@@ -208,7 +225,7 @@ class Rig:
     async def show(self, run):
         return await self.ask(runs.show, RunRef(run=run.id))
 
-    async def ended(self, run, timeout_s=30):
+    async def ended(self, run, timeout_s=READY_S):
         async def closed():
             with contextlib.suppress(Unavailable):  # as a client would, it asks again
                 return (await self.show(run)).state not in LIVE_RUN
@@ -255,6 +272,7 @@ async def rig(nats, mongo_url, database, folder, *, instances=2, **settings):
     resources, config, gateway = (service_bus(nats, name) for name in ("resources", "config", "gateway"))
     async with resources, config, gateway:
         built = Rig(nats, mongo_url, database, folder, gateway)
+        await resources.hear(subjects.hello(subjects.ANY, subjects.ANY), built.greet)
         await resources.serve(
             [
                 answer(host_contracts.resolve_targets, built.resolve),

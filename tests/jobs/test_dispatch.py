@@ -106,6 +106,7 @@ async def test_a_refusal_is_told_with_its_reason(jobs):
     assert not agent.started
 
 
+@pytest.mark.parametrize("jobs", [{"start_margin_s": 1.0}], indirect=True)
 async def test_a_report_after_the_verdict_wins_is_marked_late_and_reopens_nothing(jobs):
     agent = await jobs.agent("h-1", mute=True)
     ended = await jobs.ended(await jobs.start("h-1"))
@@ -135,10 +136,11 @@ async def _note(events, message):
     events.append(msgspec.json.decode(message.data, type=OutcomesStored))
 
 
+@pytest.mark.parametrize("jobs", [{"silence_s": 2.0}], indirect=True)
 async def test_a_host_that_accepts_and_falls_silent_is_lost(jobs):
     agent = await jobs.agent("h-1", hold=True)
     run = await jobs.start("h-1", timeout_s=1)
-    await jobs.becomes(run, "h-1", "running")
+    await until(lambda: bool(agent.started), "it has begun, and says so")
     agent.knobs.mute = True
 
     ended = await jobs.ended(run)

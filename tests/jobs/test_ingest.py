@@ -130,9 +130,9 @@ async def test_nothing_is_lost_while_mongodb_is_killed(nats, tmp_path):
             await until(lambda: all(agent.unstored for agent in jobs.agents.values()), "all have reported")
             await own.start()
 
-            ended = await jobs.ended(run, 60)
+            ended = await jobs.ended(run)
             assert ended.counts.succeeded == 10
-            await until(lambda: not any(agent.unstored for agent in jobs.agents.values()), "all is stored", 60)
+            await until(lambda: not any(agent.unstored for agent in jobs.agents.values()), "all is stored")
             assert len(await jobs.documents("outcomes")) == len(await jobs.documents("output")) == 10
             output = await jobs.ask(runs.read_output, ReadOutput(run=run.id, host="h-1"))
             assert (len(output.text), output.complete) == (70_000, True)
@@ -145,7 +145,7 @@ async def test_calls_say_that_the_database_is_away(nats, tmp_path):
         async with rig(nats, own.url, database, tmp_path, instances=1) as jobs:
             await own.kill()
             answer = await jobs.gateway.connection.request(
-                "svc.gateway.jobs.runs.show", b'{"run":"x"}', timeout=20,
+                "svc.gateway.jobs.runs.show", b'{"run":"x"}', timeout=60,
             )  # fmt: skip
             assert msgspec.json.decode(answer.data)["reason"] == "storage.away"
             await own.start()

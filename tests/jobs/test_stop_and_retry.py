@@ -58,6 +58,7 @@ def returned(jobs, agent):
     return back
 
 
+@pytest.mark.parametrize("jobs", [{"silence_s": 2.0}], indirect=True)
 async def test_a_host_that_returns_after_the_run_was_stopped_does_not_go_on(jobs):
     agent = await jobs.agent("h-1", hold=True)
     run = await jobs.start("h-1")

@@ -1,20 +1,20 @@
 """Two instances of the service on the real servers, as they run in production, and people who ask them."""
 
 import contextlib
+import json
 import secrets
 
 import pytest_asyncio
 
 from bootstrap import environment
 from bootstrap.environment import Addresses
+from contracts.hosts import HostFacts
 from runtime.mongo import connect
 from runtime.settings import load
 from services.resources.app import running
 from services.resources.settings import Settings
 from tests.conftest import service_bus
-from tests.resources.people import Asker
-
-HEARTBEAT_S = 1.2
+from tests.resources.people import Agent, Asker, Keys
 
 
 def settings(nats, mongo_url, database, **more):
@@ -41,8 +41,37 @@ async def service(nats, mongo_url, *, instances=2, **more):
 
 @pytest_asyncio.fixture(scope="module")
 async def plane(nats, mongo):
-    async with service(nats, mongo.url, heartbeat_s=HEARTBEAT_S) as asker:
+    """Whoever was heard stays online for as long as a test takes; modules that wait for silence have another."""
+    async with service(nats, mongo.url, heartbeat_s=60) as asker:
         yield asker
+
+
+@pytest_asyncio.fixture
+async def enrolled(ask, tmp_path):
+    """Makes agents that are connected as their hosts."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(idc="js", **facts):
+            keys = Keys()
+            answer = await ask.enrol(await ask.token(idc), HostFacts(**facts), keys)
+            return await stack.enter_async_context(Agent(tmp_path, keys, answer))
+
+        yield make
+
+
+@pytest_asyncio.fixture
+async def told(nats):
+    """Every change of a host that is announced, in order: (host, what)."""
+    heard = []
+
+    async def hear(message):
+        event = json.loads(message.data)
+        heard.append((event["host"], event["what"]))
+
+    async with service_bus(nats, "gateway") as bus:
+        await bus.hear("evt.resources.host.>", hear)
+        await bus.connection.flush()
+        yield heard
 
 
 @pytest_asyncio.fixture

@@ -64,7 +64,7 @@ class Asker:
     services: list[Bus]
 
     async def __call__(self, call, request, by=ADMIN):
-        return await self.bus.call(call, request, principal=by, timeout=20)
+        return await self.bus.call(call, request, principal=by)
 
     async def token(self, idc: str = "js", **more) -> str:
         return (await self(hosts.create_join_token, CreateJoinToken(idc=idc, **more))).secret

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from contracts import people
 from contracts.people import CreateIntegration
+from tests.servers import READY_S
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "integrate-over-nats.md"
 
@@ -23,7 +24,7 @@ async def run(folder, program, integration):
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    out, err = await asyncio.wait_for(process.communicate(), READY_S)
     return process.returncode, out.decode(), err.decode()
 
 

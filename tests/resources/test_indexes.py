@@ -3,6 +3,7 @@
 import contextlib
 
 import pytest
+import pytest_asyncio
 
 from contracts import hosts, people
 from contracts.errors import Invalid
@@ -17,6 +18,7 @@ from contracts.hosts import (
     RevokeHost,
 )
 from contracts.people import CreateIntegration, IntegrationRef, Nothing
+from tests.resources.conftest import service
 from tests.resources.people import Agent, Keys
 from tests.servers import until
 
@@ -33,6 +35,13 @@ FILTERS = (
     {"racks": ("a1",)},
     {"sets": ("blue",)},
 )
+
+
+@pytest_asyncio.fixture(scope="module")
+async def plane(nats, mongo):
+    """Silence is soon noticed."""
+    async with service(nats, mongo.url, heartbeat_s=1.2) as asker:
+        yield asker
 
 
 @contextlib.asynccontextmanager

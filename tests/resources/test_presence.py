@@ -1,55 +1,22 @@
 """Who is there is heard, written in batches, and told once."""
 
-import contextlib
-import json
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-import pytest_asyncio
 
 from contracts import hosts, subjects
 from contracts.agents import Heartbeat, Hello
 from contracts.hosts import ChangeHost, HostFacts, ListHosts, RevokeHost
 from runtime.bus import Bus, Connection, Options
-from tests.conftest import service_bus
-from tests.resources.people import Agent, Keys
 from tests.servers import until
-
-
-@pytest_asyncio.fixture
-async def enrolled(ask, tmp_path):
-    """Makes agents that are connected as their hosts."""
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def make(idc="js", **facts):
-            keys = Keys()
-            answer = await ask.enrol(await ask.token(idc), HostFacts(**facts), keys)
-            return await stack.enter_async_context(Agent(tmp_path, keys, answer))
-
-        yield make
-
-
-@pytest_asyncio.fixture
-async def told(nats):
-    """Every change of a host that is announced, in order: (host, what)."""
-    heard = []
-
-    async def hear(message):
-        event = json.loads(message.data)
-        heard.append((event["host"], event["what"]))
-
-    async with service_bus(nats, "gateway") as bus:
-        await bus.hear("evt.resources.host.>", hear)
-        await bus.connection.flush()
-        yield heard
 
 
 async def online(ask, host):
     return (await ask.show(host)).presence.online
 
 
-async def test_a_host_is_online_from_its_first_sign_of_life_until_it_is_silent(ask, enrolled, told):
+async def test_a_host_is_online_from_its_first_sign_of_life(ask, enrolled, told):
     agent = await enrolled()
     assert not await online(ask, agent.host)
     await agent.heartbeat("t1", "t2")
@@ -58,40 +25,21 @@ async def test_a_host_is_online_from_its_first_sign_of_life_until_it_is_silent(a
     assert shown.open_tasks == 2
     assert abs(shown.last_seen - datetime.now(UTC)) < timedelta(seconds=60)
     assert (await ask.resolve(ids=(agent.host,))).hosts[0].online
-
-    async def silent():
-        return not await online(ask, agent.host)
-
-    await until(silent, "silence makes it offline")
-    await until(lambda: (agent.host, "offline") in told, "offline is announced")
-    await agent.heartbeat()
-    await until(lambda: told.count((agent.host, "online")) == 2, "coming back is announced")
-    await until(lambda: told.count((agent.host, "offline")) == 2, "leaving is announced again")
-    mine = [what for host, what in told if host == agent.host]
-    assert mine == ["enrolled", "online", "offline", "online", "offline"]
-
-
-async def test_two_instances_announce_each_change_once(ask, enrolled, told):
-    agents = [await enrolled() for _ in range(8)]
-    for times in (1, 2):  # a second announcement of the first round would be heard in the second one
-        for agent in agents:
-            await agent.heartbeat()
-        for agent in agents:
-            await until(lambda one=(agent.host, "offline"), n=times: told.count(one) == n, "all go offline")
-    for agent in agents:
-        mine = [what for host, what in told if host == agent.host]
-        assert mine == ["enrolled", "online", "offline", "online", "offline"]
+    await until(lambda: (agent.host, "online") in told, "online is announced")
+    assert [what for host, what in told if host == agent.host] == ["enrolled", "online"]
 
 
 async def test_offline_is_seen_by_the_clock_even_if_nobody_announced_it(ask, enrolled):
     agent = await enrolled()
     await agent.heartbeat()
     await until(lambda: online(ask, agent.host), "online")
-    long_ago = datetime.now(UTC) - timedelta(hours=1)
-    await ask.database["hosts"].update_one(
-        {"_id": agent.host}, {"$set": {"presence.last_seen": long_ago, "presence.online": True}}
-    )
-    assert not await online(ask, agent.host)
+    forgotten = {"presence.last_seen": datetime.now(UTC) - timedelta(hours=1), "presence.online": True}
+
+    async def offline():  # the other instance may still have the heartbeat to write
+        await ask.database["hosts"].update_one({"_id": agent.host}, {"$set": forgotten})
+        return not await online(ask, agent.host)
+
+    await until(offline, "nobody has said so, and it is offline")
 
 
 async def test_hosts_are_listed_by_whether_they_are_there(ask, enrolled):

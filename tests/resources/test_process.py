@@ -19,7 +19,7 @@ from services.resources.app import running
 from services.resources.settings import Settings
 from tests.conftest import service_bus
 from tests.resources.people import ADMIN
-from tests.servers import until
+from tests.servers import READY_S, until
 
 PROJECT = Path(__file__).parents[2]
 
@@ -49,7 +49,7 @@ async def test_it_starts_answers_and_ends_upon_term(nats, mongo, tmp_path):
             async with http.get("/metrics") as answer:
                 assert 'drover_bus_events_total{kind="answered_ok"}' in await answer.text()
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 20) == 0
+        assert await asyncio.wait_for(process.wait(), READY_S) == 0
         assert "Traceback" not in log.read_text()
     finally:
         if process.returncode is None:

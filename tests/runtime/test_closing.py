@@ -4,6 +4,7 @@ import asyncio
 import random
 
 from tests.hosts import host_connection, write_credentials
+from tests.servers import READY_S
 
 
 async def test_connections_that_are_refused_can_be_closed_at_any_moment(nats, tmp_path):
@@ -15,7 +16,7 @@ async def test_connections_that_are_refused_can_be_closed_at_any_moment(nats, tm
         write_credentials(nats, tmp_path, "js", f"h-{number}", lifetime_s=-10)
         connection.start()
         await asyncio.sleep(moments.uniform(0.002, 0.12))
-        closed, _ = await asyncio.wait({asyncio.create_task(connection.close())}, timeout=30)
+        closed, _ = await asyncio.wait({asyncio.create_task(connection.close())}, timeout=READY_S)
         assert closed
 
     for first in range(0, 300, 10):

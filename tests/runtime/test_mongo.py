@@ -5,7 +5,7 @@ import pytest
 from bootstrap import mongo as mongo_server
 from runtime import mongo as runtime_mongo
 from runtime.settings import BadSettings
-from tests.servers import Server, free_ports
+from tests.servers import READY_S, Server, free_ports
 
 
 async def test_writes_are_journalled_on_a_majority(mongo):
@@ -31,7 +31,7 @@ async def test_a_standalone_server_is_refused(tmp_path):
     server = Server("standalone", command, tmp_path / "log")
     server.start()
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(READY_S):
             with pytest.raises(BadSettings, match="replica set"):
                 await runtime_mongo.connect(f"mongodb://127.0.0.1:{port}/", "x")
     finally:

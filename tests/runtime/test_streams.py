@@ -9,7 +9,7 @@ from contracts import subjects
 from runtime.bus import Pull, StreamSettings, streams
 from tests.conftest import service_bus
 from tests.hosts import host_connection
-from tests.servers import until
+from tests.servers import READY_S, until
 
 RESULTS = StreamSettings(name="RESULTS", subjects=("res.*.*.*",), retention="workqueue", max_bytes=2**26, discard="new")
 
@@ -47,7 +47,7 @@ async def publish(agent, count, *, first=0):
 
 async def take(pull, count):
     taken = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(READY_S):
         while len(taken) < count:
             messages = await pull.batch()
             await pull.ack(messages)
@@ -80,7 +80,7 @@ async def test_a_message_that_is_published_again_is_not_stored_again(jobs, agent
 
 async def test_what_is_put_off_comes_again(jobs, agent, pull):
     await publish(agent, 3, first=1000)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(READY_S):
         put_off = []
         while len(put_off) < 3:
             put_off += await pull.batch()

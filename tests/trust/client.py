@@ -41,8 +41,8 @@ class Peer:
 
         Twice, because nats-py writes a flush's PING before what is still pending.
         """
-        await self.client.flush()
-        await self.client.flush()
+        await self.client.flush(timeout=30)
+        await self.client.flush(timeout=30)
 
     async def _refused(self, action: object, kind: str, subject: str) -> bool:
         before = len(self.errors)
@@ -61,7 +61,7 @@ class Peer:
 class Ear:
     subscription: Subscription
 
-    async def next(self, timeout_s: float = 10) -> Msg:
+    async def next(self, timeout_s: float = 60) -> Msg:
         """The next message that is no probe of `reaches`."""
         while True:
             message = await self.subscription.next_msg(timeout=timeout_s)
@@ -172,7 +172,7 @@ class Clients:
             allow_reconnect=reconnect,
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
-            connect_timeout=10,
+            connect_timeout=30,
         )
         return peer
 
@@ -186,4 +186,4 @@ async def reaches(listener: Ear, speaker: Peer, subject: str) -> Msg:
         return not listener.silent
 
     await until(heard, f"{subject} arrives")
-    return await listener.subscription.next_msg(timeout=1)
+    return await listener.subscription.next_msg(timeout=30)

@@ -1,6 +1,8 @@
 """How credentials end: they expire, are renewed, are revoked; and servers of another CA are not believed."""
 
 import asyncio
+import contextlib
+import json
 import re
 import ssl
 import time
@@ -20,6 +22,8 @@ from runtime.nats_jwt import Key, Kind
 from tests.servers import NatsPlane, Server, free_ports, nats_plane, until
 from tests.trust.client import Clients, Peer, hang_up
 
+SHORT_S = 10
+"""A life that a test can outlive, and long enough to connect on a machine that stands still for a while."""
 REFUSED = r"(?i)authorization violation|authentication expired|no servers available|unexpected eof"
 
 
@@ -31,7 +35,8 @@ async def own_plane(tmp_path: Path) -> AsyncIterator[NatsPlane]:
 
 
 async def revoke(clients: Clients, key: str) -> int:
-    """Announce at the hub that users with this key are refused from now on; tells how many servers answered."""
+    """Announce at the hub that users with this key are refused from now on; tells how many servers answered. It is said
+    until all have: a leaf's interest needs a moment to cross to the hub."""
     plane = clients.plane
     account = plane.trust.account_key("APP")
     announced = nats_config.accounts_folder(plane.trust.folder.parent, "hub") / f"{account}.jwt"
@@ -42,10 +47,19 @@ async def revoke(clients: Clients, key: str) -> int:
 
     claims = await clients.claims()
     answers = await claims.hears("_INBOX.resources.revoke")
-    await claims.client.publish("$SYS.REQ.CLAIMS.UPDATE", changed.encode(), reply="_INBOX.resources.revoke")
     running = sum(not server.ended() for server in plane.servers.values())
-    for _ in range(running):
-        assert b'"code":200' in (await answers.next()).data
+    answered: set[str] = set()
+
+    async def announced_to_all() -> bool:
+        await claims.client.publish("$SYS.REQ.CLAIMS.UPDATE", changed.encode(), reply="_INBOX.resources.revoke")
+        with contextlib.suppress(TimeoutError):
+            while len(answered) < running:
+                answer = json.loads((await answers.next(2)).data)
+                assert answer["data"]["code"] == 200, answer
+                answered.add(answer["server"]["id"])
+        return len(answered) == running
+
+    await until(announced_to_all, "all servers know of the revocation")
     return running
 
 
@@ -63,8 +77,8 @@ async def is_refused(clients: Clients, host: str, idc: str, credentials: str) ->
 
 
 async def test_an_expired_jwt_is_cut_and_refused(clients: Clients) -> None:
-    agent = await clients.agent("h1", "js", lifetime_s=2)
-    assert await agent.client.rtt(timeout=5) > 0
+    agent = await clients.agent("h1", "js", lifetime_s=SHORT_S)
+    assert await agent.client.rtt(timeout=30) > 0
 
     await until(agent.closed.is_set, "the connection is cut")
 
@@ -74,15 +88,15 @@ async def test_an_expired_jwt_is_cut_and_refused(clients: Clients) -> None:
 
 async def test_a_renewed_jwt_outlives_the_first(clients: Clients, plane: NatsPlane, tmp_path: Path) -> None:
     key, file = Key.make(Kind.USER), tmp_path / "agent.creds"
-    first_ends = time.time() + 3
-    write(file, nats_jwt.credentials(clients.agent_jwt("h1", "js", key, 3), key.seed).encode())
+    first_ends = time.time() + SHORT_S
+    write(file, nats_jwt.credentials(clients.agent_jwt("h1", "js", key, SHORT_S), key.seed).encode())
     agent = await clients.connect(plane.leaf_urls["js"], str(file), "_INBOX.js.h1", reconnect=True)
 
     write(file, nats_jwt.credentials(clients.agent_jwt("h1", "js", key), key.seed).encode())
     await agent.client.force_reconnect()
 
     await until(lambda: time.time() > first_ends + 1, "the first JWT expires")
-    assert await agent.client.rtt(timeout=5) > 0
+    assert await agent.client.rtt(timeout=30) > 0
     assert not await agent.refused_to_publish("hb.js.h1")
     assert not agent.closed.is_set()
 
@@ -95,7 +109,7 @@ async def test_a_revocation_cuts_the_live_connection_and_refuses_its_return(clie
     await until(revoked.closed.is_set, "the live connection is cut")
     assert await is_refused(clients, "h1", "js", revoked.credentials)
     assert await is_refused(clients, "h1", "bj", revoked.credentials)
-    assert await other.client.rtt(timeout=5) > 0
+    assert await other.client.rtt(timeout=30) > 0
 
 
 async def test_a_leaf_that_was_down_learns_what_was_revoked(own_plane: NatsPlane) -> None:

@@ -104,9 +104,9 @@ async def test_stolen_service_credentials_are_worth_nothing_behind_a_relay(clien
     await stolen.client.publish("evt.jobs.run.r1", b"forged")
     await stolen.settled()
     with pytest.raises(NoRespondersError):
-        await stolen.client.request("$JS.API.STREAM.INFO.RESULTS", b"", timeout=5)
+        await stolen.client.request("$JS.API.STREAM.INFO.RESULTS", b"", timeout=30)
     with pytest.raises(NoRespondersError):
-        await stolen.client.request("svc.jobs.resources.hosts.list", b"", timeout=5)
+        await stolen.client.request("svc.jobs.resources.hosts.list", b"", timeout=30)
 
     # Whatever the leaf had let through would have come before these.
     await jobs.client.publish("evt.jobs.run.r2", b"true")

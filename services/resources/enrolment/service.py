@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from contracts.errors import Conflict, Forbidden
+from contracts.errors import Conflict
 from contracts.hosts import (
     AskChallenge,
     Challenge,
@@ -70,15 +70,10 @@ class EnrolmentService:
         asks = applicant(request, ids.host_id())
         known = await self._challenges.admitted(asks)
         if known is not None:
-            return await self._again(known)
-        try:
-            done = await self._admissions.admit(asks, self._credentials)
-        except Forbidden:
-            # The same request may have been under way twice; then the other one admitted the host.
-            known = await self._challenges.admitted(asks)
-            if known is None:
-                raise
-            return await self._again(known)
+            return await self._again(await self._hosts.get(known), known)
+        done = await self._admissions.admit(asks, self._credentials)
+        if isinstance(done, HostRecord):
+            return await self._again(done, done.host.id)
         await self._tell(done)
         host = done.record.host
         jwt = self._credentials.jwt(host.id, host.idc, request.user_key, done.issue)
@@ -91,8 +86,7 @@ class EnrolmentService:
             raise unknown(sender.host)
         return Renewed(jwt=await self._issue(record))
 
-    async def _again(self, host: str) -> Enrolled:
-        record = await self._hosts.get(host)
+    async def _again(self, record: HostRecord | None, host: str) -> Enrolled:
         if record is None:
             raise unknown(host)
         return self._enrolled(record, await self._issue(record))

@@ -32,9 +32,10 @@ class ChallengeStore:
             {"_id": nonce, "user_key": user_key, "expires_at": expires_at, "host": None, "proof": None}
         )
 
-    async def admitted(self, applicant: Applicant) -> str | None:
+    async def admitted(self, applicant: Applicant, session: Session | None = None) -> str | None:
         """The host that this very request became, if its answer was lost and it comes again."""
-        found = await self._challenges.find_one({"_id": applicant.nonce, "proof": applicant.proof, **_lives()})
+        which = {"_id": applicant.nonce, "proof": applicant.proof, **_lives()}
+        found = await self._challenges.find_one(which, session=session)
         return found["host"] if found else None
 
     async def spend(self, applicant: Applicant, session: Session) -> bool:
@@ -85,10 +86,11 @@ class AdmissionStore:
         self._revocations, self._ending = revocations, ending
         self._one_at_a_time = asyncio.Lock()
 
-    async def admit(self, applicant: Applicant, credentials: Credentials) -> Admitted:
-        """Raises Forbidden or Invalid."""
+    async def admit(self, applicant: Applicant, credentials: Credentials) -> Admitted | HostRecord:
+        """The host as it was admitted, or as it is if this very request had been under way twice and was admitted by
+        the other one. Raises Forbidden or Invalid."""
 
-        async def work(session: Session) -> Admitted:
+        async def work(session: Session) -> Admitted | HostRecord:
             return await self._admit(session, applicant, credentials)
 
         async with self._one_at_a_time:
@@ -101,9 +103,13 @@ class AdmissionStore:
                         raise
         raise AssertionError("every attempt returns or raises")
 
-    async def _admit(self, session: Session, applicant: Applicant, credentials: Credentials) -> Admitted:
+    async def _admit(self, session: Session, applicant: Applicant, credentials: Credentials) -> Admitted | HostRecord:
         now = datetime.now(UTC)
         if not await self._challenges.spend(applicant, session):
+            # Asked in this very snapshot: outside of it the other one's commit may not be seen yet.
+            known = await self._challenges.admitted(applicant, session)
+            if known is not None and (record := await self._hosts.get(known, session=session)) is not None:
+                return record
             raise Forbidden(
                 "enrol.challenge_invalid", "The nonce is unknown, expired, used, or was given to another key."
             )

@@ -52,9 +52,11 @@ class HostStore:
     async def prepare(self) -> None:
         await self._hosts.create_indexes(INDEXES)
 
-    async def get(self, host: str, visible: Condition | None = None) -> HostRecord | None:
+    async def get(
+        self, host: str, visible: Condition | None = None, session: Session | None = None
+    ) -> HostRecord | None:
         """None also for a host that does not meet the condition."""
-        document = await self._hosts.find_one(all_of(({"_id": host}, visible or {})))
+        document = await self._hosts.find_one(all_of(({"_id": host}, visible or {})), session=session)
         return to_record(document) if document else None
 
     async def page(
