@@ -77,7 +77,7 @@ def document(minted: Minted) -> dict[str, Any]:
         issued_at=int(now),
         credentials_until=int(now) + LIFETIME_S,
     )
-    return to_document(HostRecord(host, enrolment), facts_hash(host.facts))
+    return to_document(HostRecord(host, enrolment), facts_hash(host.facts), {})
 
 
 async def enter(resources: Any, minted: Sequence[Minted]) -> None:

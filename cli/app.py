@@ -17,7 +17,9 @@ from cli.commands.integration import integration_group
 from cli.commands.plain import api
 from cli.commands.run import run_group
 from cli.commands.start import start_run
+from cli.commands.template import template_group
 from cli.commands.tokens import join_token_group, token_group
+from cli.commands.variables import var_group
 from cli.exits import Exit
 from cli.session import context_option
 
@@ -109,6 +111,8 @@ for command in (
     file_group,
     account_group,
     run_group,
+    var_group,
+    template_group,
     token_group,
     join_token_group,
     integration_group,

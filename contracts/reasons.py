@@ -54,6 +54,26 @@ REASONS: dict[str, Reason] = {
     "host.changed_meanwhile": Reason(409, "Somebody changed the host meanwhile.", "Look again, then change it."),
     "host.wrong_state": Reason(409, "A host in this state cannot move to that one.", "Move it step by step."),
     "host.revoked": Reason(409, "The host is revoked.", "Enrol it as a new host."),
+    "host.too_much": Reason(422, "A host would have more tags, labels or attributes than it can.", "Remove some."),
+    "place.unknown": Reason(404, "There is no such place.", "See `drover topology list`."),
+    "place.missing": Reason(
+        422, "The host would be in a place that does not exist.", "Make it first: `drover topology create`."
+    ),
+    "place.exists": Reason(409, "There is a place of that name.", "Use it, or choose another name."),
+    "place.in_use": Reason(409, "Hosts or other places are in the place.", "Move them first."),
+    "place.bad_path": Reason(422, "No place of this kind can have this path.", "The message shows one that can be."),
+    "place.changed_meanwhile": Reason(409, "Somebody changed the place meanwhile.", "Look again, then change it."),
+    "attribute.unknown": Reason(404, "There is no such attribute.", "See `drover attribute list`."),
+    "attribute.undeclared": Reason(
+        422, "Nobody declared an attribute of that name.", "Declare it first: `drover attribute declare`."
+    ),
+    "attribute.wrong_type": Reason(422, "The value is not of the attribute's type.", "The message says what is right."),
+    "attribute.choices": Reason(422, "Type and choices do not go together.", "Choices belong to the type choice."),
+    "attribute.exists": Reason(409, "There is an attribute of that name.", "Use it, or choose another name."),
+    "attribute.in_use": Reason(409, "Some host has the attribute or the value.", "Take it from all hosts first."),
+    "attribute.changed_meanwhile": Reason(
+        409, "Somebody changed the attribute meanwhile.", "Look again, then change it."
+    ),
     "idc.reserved": Reason(422, "That IDC name is used by Drover itself.", "Choose another name."),
     "idc.unknown": Reason(422, "There is no such IDC.", "Use one that has a relay."),
     "targets.empty": Reason(422, "No host fits.", "Choose hosts that exist; nothing was started."),

@@ -3,10 +3,14 @@
 from types import ModuleType
 from typing import Any
 
-from contracts import accounts, files, groups, hosts, people, runs, templates, variables
+from contracts import accounts, edits, files, groups, hosts, people, runs, templates, topology, variables
 from contracts.kinds import Call, Event
 
-SPEAKERS: tuple[ModuleType, ...] = (people, hosts, groups, accounts, files, variables, templates, runs)
+SPEAKERS: tuple[ModuleType, ...] = (
+    *(people, hosts, topology, edits, groups),
+    *(accounts, files, variables, templates),
+    runs,
+)
 
 
 def calls() -> tuple[Call[Any, Any], ...]:

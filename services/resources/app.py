@@ -17,7 +17,9 @@ from runtime.health import HealthServer
 from runtime.mongo import Database, connect, while_it_answers
 from runtime.nats_jwt import BadKey, BadToken, Key
 from runtime.settings import BadSettings, load
-from services.resources.endpoints import endpoints
+from services.resources.attributes.service import AttributeService
+from services.resources.attributes.store import AttributeStore
+from services.resources.endpoints import UseCases, endpoints
 from services.resources.enrolment.credentials import Credentials
 from services.resources.enrolment.service import EnrolmentService, Told
 from services.resources.enrolment.store import AdmissionStore, ChallengeStore
@@ -26,6 +28,10 @@ from services.resources.groups.membership import MembershipService
 from services.resources.groups.reader import GroupReader
 from services.resources.groups.service import GroupService
 from services.resources.groups.store import GroupStore
+from services.resources.history.service import HistoryService
+from services.resources.history.store import HistoryStore
+from services.resources.hosts.bulk import BulkService
+from services.resources.hosts.editing import HostEditor
 from services.resources.hosts.service import HostService
 from services.resources.hosts.store import HostStore
 from services.resources.integrations.service import IntegrationIssuer, IntegrationService
@@ -41,6 +47,8 @@ from services.resources.revocations.store import RevocationStore
 from services.resources.settings import Settings, command_keys, relays
 from services.resources.targets.service import TargetService
 from services.resources.targets.store import TargetStore
+from services.resources.topology.service import TopologyService
+from services.resources.topology.store import PlaceStore
 
 log = structlog.get_logger()
 
@@ -84,16 +92,29 @@ class Stores:
         self.tokens = JoinTokenStore(database)
         self.challenges = ChallengeStore(database)
         self.revocations = RevocationStore(database)
-        self.ending = Ending(database, self.hosts, self.revocations)
+        self.history = HistoryStore(database)
+        self.places = PlaceStore(database)
+        self.attributes = AttributeStore(database)
+        self.editor = HostEditor(database, self.hosts, self.history, self.places, self.attributes)
+        self.ending = Ending(database, self.hosts, self.revocations, self.history)
         self.integrations = IntegrationStore(database, self.revocations)
         self.presence = PresenceStore(database, rewrite_s=window_s / MISSED_BEATS / 2)
         self.admissions = AdmissionStore(
-            database, self.hosts, self.challenges, self.tokens, self.revocations, self.ending, idcs=idcs
+            database,
+            self.hosts,
+            self.challenges,
+            self.tokens,
+            self.revocations,
+            self.ending,
+            self.history,
+            idcs=idcs,
         )
+        self.idcs = idcs
 
     async def prepare(self) -> None:
-        for each in (self.hosts, self.groups, self.tokens, self.challenges, self.revocations):
+        for each in (self.hosts, self.history, self.groups, self.tokens, self.challenges, self.revocations):
             await each.prepare()
+        await self.places.prepare(self.idcs)
 
 
 @contextlib.asynccontextmanager
@@ -135,14 +156,22 @@ def _answers(
     window_s = MISSED_BEATS * settings.heartbeat_s
     groups = GroupReader(stores.groups, stores.members, window_s=window_s)
     return endpoints(
-        HostService(stores.hosts, groups, bus, window_s=window_s),
-        GroupService(stores.groups, stores.members, groups),
-        MembershipService(stores.members, groups),
-        TargetService(stores.targets, groups, window_s=window_s),
-        JoinTokenService(stores.tokens, idcs=told.relays),
-        EnrolmentService(stores.challenges, stores.admissions, stores.hosts, credentials, announcer, bus, told),
-        RevocationService(stores.hosts, groups, stores.ending, announcer, bus),
-        IntegrationService(stores.integrations, issuer, announcer),
+        UseCases(
+            host=HostService(stores.hosts, groups, stores.editor, bus, window_s=window_s),
+            bulk=BulkService(stores.hosts, groups, stores.editor, bus),
+            history=HistoryService(stores.history, stores.hosts, groups),
+            places=TopologyService(stores.places, idcs=told.relays),
+            attributes=AttributeService(stores.attributes),
+            group=GroupService(stores.groups, stores.members, groups),
+            membership=MembershipService(stores.members, groups),
+            targets=TargetService(stores.targets, groups, window_s=window_s),
+            tokens=JoinTokenService(stores.tokens, stores.places, idcs=told.relays),
+            enrolment=EnrolmentService(
+                stores.challenges, stores.admissions, stores.hosts, credentials, announcer, bus, told
+            ),
+            revocation=RevocationService(stores.hosts, groups, stores.ending, announcer, bus),
+            integrations=IntegrationService(stores.integrations, issuer, announcer),
+        )
     )
 
 

@@ -1,52 +1,77 @@
 """Which contract each use case fulfils."""
 
-from contracts import groups, hosts, people
+from dataclasses import dataclass
+
+from contracts import edits, groups, hosts, people, topology
 from contracts.agents import AgentCall
 from contracts.hosts import RenewCredentials
 from runtime.bus import AgentEndpoint, Endpoint, answer, answer_agent
+from services.resources.attributes.service import AttributeService
 from services.resources.enrolment.service import EnrolmentService
 from services.resources.groups.membership import MembershipService
 from services.resources.groups.service import GroupService
+from services.resources.history.service import HistoryService
+from services.resources.hosts.bulk import BulkService
 from services.resources.hosts.service import HostService
 from services.resources.integrations.service import IntegrationService
 from services.resources.join_tokens.service import JoinTokenService
 from services.resources.revocations.service import RevocationService
 from services.resources.targets.service import TargetService
+from services.resources.topology.service import TopologyService
 
 
-def endpoints(
-    host: HostService,
-    group: GroupService,
-    membership: MembershipService,
-    targets: TargetService,
-    tokens: JoinTokenService,
-    enrolment: EnrolmentService,
-    revocation: RevocationService,
-    integrations: IntegrationService,
-) -> list[Endpoint | AgentEndpoint]:
+@dataclass(frozen=True, kw_only=True)
+class UseCases:
+    host: HostService
+    bulk: BulkService
+    history: HistoryService
+    places: TopologyService
+    attributes: AttributeService
+    group: GroupService
+    membership: MembershipService
+    targets: TargetService
+    tokens: JoinTokenService
+    enrolment: EnrolmentService
+    revocation: RevocationService
+    integrations: IntegrationService
+
+
+def endpoints(of: UseCases) -> list[Endpoint | AgentEndpoint]:
     return [
-        answer(hosts.list_hosts, host.list),
-        answer(hosts.show_host, host.show),
-        answer(hosts.change_host, host.change),
-        answer(hosts.revoke_host, revocation.revoke_host),
-        answer(groups.list_groups, group.list),
-        answer(groups.show_group, group.show),
-        answer(groups.create_group, group.create),
-        answer(groups.change_group, group.change),
-        answer(groups.delete_group, group.delete),
-        answer(groups.add_hosts, group.add_hosts),
-        answer(groups.remove_hosts, group.remove_hosts),
-        answer(groups.list_members, membership.members),
-        answer(groups.preview_expression, membership.preview),
-        answer(groups.groups_of_hosts, membership.of_hosts),
-        answer(hosts.resolve_targets, targets.resolve),
-        answer(hosts.create_join_token, tokens.create),
-        answer(hosts.list_join_tokens, tokens.list),
-        answer(hosts.withdraw_join_token, tokens.withdraw),
-        answer(hosts.ask_challenge, enrolment.challenge),
-        answer(hosts.enrol, enrolment.enrol),
-        answer(people.create_integration, integrations.create),
-        answer(people.list_integrations, integrations.list),
-        answer(people.revoke_integration, integrations.revoke),
-        answer_agent(AgentCall.RENEW, RenewCredentials, enrolment.renew),
+        answer(hosts.list_hosts, of.host.list),
+        answer(hosts.show_host, of.host.show),
+        answer(hosts.change_host, of.host.change),
+        answer(hosts.revoke_host, of.revocation.revoke_host),
+        answer(edits.edit_hosts, of.bulk.edit),
+        answer(edits.host_history, of.history.history),
+        answer(edits.host_origins, of.history.origins),
+        answer(topology.list_places, of.places.list),
+        answer(topology.show_place, of.places.show),
+        answer(topology.create_place, of.places.create),
+        answer(topology.change_place, of.places.change),
+        answer(topology.delete_place, of.places.delete),
+        answer(topology.list_attributes, of.attributes.list),
+        answer(topology.declare_attribute, of.attributes.declare),
+        answer(topology.change_attribute, of.attributes.change),
+        answer(topology.delete_attribute, of.attributes.delete),
+        answer(groups.list_groups, of.group.list),
+        answer(groups.show_group, of.group.show),
+        answer(groups.create_group, of.group.create),
+        answer(groups.change_group, of.group.change),
+        answer(groups.delete_group, of.group.delete),
+        answer(groups.add_hosts, of.group.add_hosts),
+        answer(groups.remove_hosts, of.group.remove_hosts),
+        answer(groups.list_members, of.membership.members),
+        answer(groups.preview_expression, of.membership.preview),
+        answer(groups.groups_of_hosts, of.membership.of_hosts),
+        answer(hosts.resolve_targets, of.targets.resolve),
+        answer(hosts.create_join_token, of.tokens.create),
+        answer(hosts.list_join_tokens, of.tokens.list),
+        answer(hosts.withdraw_join_token, of.tokens.withdraw),
+        answer(hosts.ask_challenge, of.enrolment.challenge),
+        answer(hosts.enrol, of.enrolment.enrol),
+        answer(people.create_integration, of.integrations.create),
+        answer(people.list_integrations, of.integrations.list),
+        answer(people.revoke_integration, of.integrations.revoke),
+        answer_agent(AgentCall.RENEW, RenewCredentials, of.enrolment.renew),
     ]

@@ -37,7 +37,13 @@ def example(call: Call[Any, Any]) -> Any:
     """The smallest request: what is required, and nothing else."""
     fields = msgspec.structs.fields(call.request)
     small = {"targets": hosts.Targets(all=True), "calls": ["jobs.runs.start"], "roles": ["viewer"], "hosts": ["h-1"]}
-    texts = {"user_key": "U" * 56, "box_key": "b" * 44, "name": "i-name", "password": "long enough"}
+    texts = {
+        "user_key": "U" * 56,
+        "box_key": "b" * 44,
+        "name": "i-name",
+        "password": "long enough",
+        "scope": "group:web",
+    }
     values = {each.name: small.get(each.name, texts.get(each.name, "word")) for each in fields if each.required}
     return msgspec.convert(values, call.request)
 

@@ -9,8 +9,11 @@ from contracts.people import Principal
 from contracts.permissions import Role
 from services.config.app import running
 from services.config.settings import Settings
+from services.gateway.app import running as gateway_running
 from tests.config.fleet import Fleet
 from tests.conftest import service_bus
+from tests.gateway.client import Client
+from tests.gateway.conftest import settings as gateway_settings
 
 ADMIN = Principal(kind="person", name="ada", roles=(Role.ADMIN,), via="session")
 OPERATOR = Principal(kind="person", name="olga", roles=(Role.OPERATOR,), via="session")
@@ -74,3 +77,18 @@ async def clean(config, database, fleet):
     """No variables and no templates."""
     for name in ("variables", "variable_versions", "templates", "template_versions"):
         await database[name].delete_many({})
+
+
+@pytest_asyncio.fixture(scope="package")
+async def gateway(nats, mongo, config, neighbour):
+    """Where HTTP reaches the service, and the token of an admin."""
+    async with gateway_running(gateway_settings(nats, mongo)) as address, Client(address) as admin:
+        assert (await admin.log_in()).status == 200
+        yield address, (await admin.post("/tokens", {"label": "test"})).json["secret"]
+
+
+@pytest_asyncio.fixture
+async def http(gateway):
+    address, token = gateway
+    async with Client(address, token=token) as client:
+        yield client

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from contracts import groups, hosts, subjects
+from contracts import groups, hosts, subjects, topology
 from contracts.agents import AgentCall, Heartbeat, Hello
 from contracts.groups import CreateGroup
 from contracts.hosts import (
@@ -24,6 +24,7 @@ from contracts.hosts import (
 )
 from contracts.people import Principal
 from contracts.permissions import Role
+from contracts.topology import CreatePlace, PlaceKind
 from runtime import nats_jwt
 from runtime.bus import Bus, Connection, Options
 from runtime.mongo import Database
@@ -80,6 +81,12 @@ class Asker:
         """A new host; its id."""
         facts = HostFacts(hostname=hostname, ips=tuple(ips))
         return (await self.enrol(await self.token(idc, **given), facts)).host
+
+    async def places(self, *ids: str) -> None:
+        """Make places, named as `business:shop`."""
+        for each in ids:
+            kind, _, path = each.partition(":")
+            await self(topology.create_place, CreatePlace(kind=PlaceKind(kind), path=path))
 
     async def show(self, host: str):
         return await self(hosts.show_host, HostRef(host=host))

@@ -5,9 +5,10 @@ import asyncio
 import msgspec
 import pytest
 
-from contracts import hosts
+from contracts import hosts, topology
 from contracts.errors import Conflict, Forbidden, Invalid, NotFound, Unauthenticated
 from contracts.hosts import ChangeHost, HostRef, HostState, ListHosts, RevokeHost
+from contracts.topology import AttributeType, DeclareAttribute
 from services.resources.hosts.model import MOVES, canonical_ip
 from tests.resources.people import ADMIN, NOBODY, OPERATOR, VIEWER
 
@@ -77,6 +78,7 @@ async def test_search_does_not_join_two_ips_of_a_host(ask):
 
 async def test_a_change_changes_what_it_names_only(ask):
     host = await ask.host(business="shop", product_line="cart", tags=("web",), labels={"rack": "7"})
+    await ask.places("product_line:bank/cart")
     after = await ask(hosts.change_host, ChangeHost(host=host, business="bank"), OPERATOR)
     assert (after.business, after.product_line, after.tags, after.labels) == ("bank", "cart", ("web",), {"rack": "7"})
     assert (after.state, after.revision) == (HostState.IN_SERVICE, 2)
@@ -87,6 +89,9 @@ async def test_a_change_changes_what_it_names_only(ask):
 
 async def test_a_host_has_a_place_and_what_people_decided_to_know(ask):
     host = await ask.host()
+    await ask.places("rack:js/r1/A7", "set:blue")
+    for name, kind in (("slots", "integer"), ("warranty", "boolean"), ("vendor", "string")):
+        await ask(topology.declare_attribute, DeclareAttribute(name=name, type=AttributeType(kind)))
     given = {"room": "r1", "rack": "A7", "host_set": "blue", "serial": "S-1", "asset_id": "4711"}
     attributes = {"slots": 2**63 - 1, "warranty": True, "vendor": "acme"}
     after = await ask(hosts.change_host, ChangeHost(host=host, attributes=attributes, **given), OPERATOR)
@@ -117,6 +122,7 @@ async def test_a_change_that_changes_nothing_is_no_revision(ask):
 
 async def test_with_a_revision_the_slower_of_two_is_refused(ask):
     host = await ask.host()
+    await ask.places(*(f"business:b{n}" for n in range(8)))
     changes = [ChangeHost(host=host, revision=1, business=f"b{n}") for n in range(8)]
     outcomes = await asyncio.gather(*(ask(hosts.change_host, each) for each in changes), return_exceptions=True)
     refused = [each for each in outcomes if isinstance(each, Conflict)]
@@ -128,12 +134,13 @@ async def test_with_a_revision_the_slower_of_two_is_refused(ask):
 
 async def test_without_a_revision_all_changes_happen(ask):
     host = await ask.host()
-    names = ("business", "product_line", "tags", "labels")
-    values = ("b", "p", ("t",), {"l": "v"})
+    await ask.places("business:b", "set:s")
+    names = ("business", "host_set", "tags", "labels")
+    values = ("b", "s", ("t",), {"l": "v"})
     changes = [ChangeHost(host=host, **{name: value}) for name, value in zip(names, values, strict=True)]
     await asyncio.gather(*(ask(hosts.change_host, each) for each in changes))
     after = await ask.show(host)
-    assert (after.business, after.product_line, after.tags, after.labels, after.revision) == (*values, 5)
+    assert (after.business, after.host_set, after.tags, after.labels, after.revision) == (*values, 5)
 
 
 async def test_states_move_step_by_step(ask):

@@ -5,19 +5,30 @@ import contextlib
 import pytest
 import pytest_asyncio
 
-from contracts import hosts, people
+from contracts import edits, hosts, people, topology
+from contracts.edits import BulkEdit, ListHistory
 from contracts.errors import Invalid
 from contracts.hosts import (
     ChangeHost,
     CreateJoinToken,
     HostFacts,
     HostFilter,
+    HostRef,
     HostState,
     JoinTokenRef,
     ListHosts,
     RevokeHost,
 )
 from contracts.people import CreateIntegration, IntegrationRef, Nothing
+from contracts.topology import (
+    AttributeRef,
+    AttributeType,
+    DeclareAttribute,
+    ListAttributes,
+    ListPlaces,
+    PlaceKind,
+    PlaceRef,
+)
 from tests.resources.conftest import service
 from tests.resources.people import Agent, Keys
 from tests.servers import until
@@ -114,6 +125,21 @@ async def _herd(ask):
     await ask.database["hosts"].insert_many(many)
 
 
+async def _places_and_history(ask, host):
+    for below in ({}, {"below": "js"}, {"kinds": (PlaceKind.RACK,), "after": "idc:js"}):
+        await ask(topology.list_places, ListPlaces(**below))
+    await ask(topology.show_place, PlaceRef(kind=PlaceKind.RACK, path="js/r1/a1"))
+    with pytest.raises(Invalid):
+        await ask(hosts.change_host, ChangeHost(host=host, room="r2"))
+    await ask(topology.declare_attribute, DeclareAttribute(name="tier", type=AttributeType.STRING))
+    await ask(topology.list_attributes, ListAttributes())
+    await ask(edits.edit_hosts, BulkEdit(filter=HostFilter(tags=("web",)), set_attributes={"tier": "1"}))
+    await ask(edits.edit_hosts, BulkEdit(filter=HostFilter(tags=("web",)), remove_attributes=("tier",), after="h"))
+    await ask(topology.delete_attribute, AttributeRef(name="tier"))
+    await ask(edits.host_history, ListHistory(host=host, after="h-z"))
+    await ask(edits.host_origins, HostRef(host=host))
+
+
 async def _every_use_case(ask, tmp_path):
     keys = Keys()
     given = {"business": "shop", "product_line": "cart", "tags": ("web",)}
@@ -130,6 +156,7 @@ async def _every_use_case(ask, tmp_path):
             return "mark" in found["presence"] and not found["presence"]["online"]
 
         await until(swept, "the host was seen and swept")
+    await ask.places("rack:js/r1/a1", "set:blue", "product_line:bank/cart")
     await ask(hosts.change_host, ChangeHost(host=enrolled.host, room="r1", rack="a1", host_set="blue"))
     for each in FILTERS:
         await ask(hosts.list_hosts, ListHosts(**each))
@@ -147,6 +174,7 @@ async def _every_use_case(ask, tmp_path):
         await ask(hosts.list_hosts, ListHosts(online=online))
     await ask(hosts.list_hosts, ListHosts(search="10.0"))
     await ask(hosts.change_host, ChangeHost(host=enrolled.host, business="bank"))
+    await _places_and_history(ask, enrolled.host)
     await ask(hosts.revoke_host, RevokeHost(host=enrolled.host, why="test"))
     made = await ask(hosts.create_join_token, CreateJoinToken(idc="js"))
     await ask(hosts.list_join_tokens, Nothing())

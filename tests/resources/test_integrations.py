@@ -75,7 +75,7 @@ async def test_it_calls_and_hears_what_it_was_given_and_nothing_else(ask, connec
     assert answer.headers["Nats-Service-Error-Code"] == "400"
     heard = await client.subscribe("evt.resources.host.>")
     await settled(client)
-    await ask(hosts.change_host, ChangeHost(host=host, business="shop"))
+    await ask(hosts.change_host, ChangeHost(host=host, tags=("shop",)))
     assert json.decode((await heard.next_msg(timeout=30)).data) == {"host": host, "what": "changed", "revision": 2}
     for subject in ("svc.i-cmdb.resources.hosts.show", "svc.gateway.resources.hosts.list", "cmd.js.h.x", "evt.x.y.z"):
         with pytest.raises(nats.errors.Error):

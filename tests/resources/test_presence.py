@@ -58,6 +58,7 @@ async def test_hosts_are_listed_by_whether_they_are_there(ask, enrolled):
 
 async def test_a_hello_brings_facts_and_leaves_what_people_entered(ask, enrolled, told):
     agent = await enrolled(hostname="old", ips=("10.0.0.1",))
+    await ask.places("business:shop")
     request = ChangeHost(host=agent.host, business="shop", tags=("web",), labels={"rack": "7"})
     before = await ask(hosts.change_host, request)
     facts = HostFacts(hostname="New", ips=("10.0.0.2", "127.0.0.1"), kernel="7.0")

@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 
 from pymongo import ASCENDING, IndexModel
 
+from contracts.edits import OriginKind
 from contracts.errors import Forbidden, Invalid
 from runtime.mongo import Database, DuplicateKeyError, Session, together
 from services.resources.enrolment.credentials import Credentials, Issue
 from services.resources.enrolment.model import Applicant, admitted
+from services.resources.history.model import Author, differences, event, traced
+from services.resources.history.store import HistoryStore
 from services.resources.hosts.document import HostRecord
 from services.resources.hosts.store import HostStore, Revoked
 from services.resources.join_tokens.store import JoinTokenStore
@@ -76,6 +79,7 @@ class AdmissionStore:
         tokens: JoinTokenStore,
         revocations: RevocationStore,
         ending: Ending,
+        history: HistoryStore,
         *,
         idcs: Collection[str],
     ) -> None:
@@ -83,7 +87,7 @@ class AdmissionStore:
         self._idcs = idcs
         self._database = database
         self._hosts, self._challenges, self._tokens = hosts, challenges, tokens
-        self._revocations, self._ending = revocations, ending
+        self._revocations, self._ending, self._history = revocations, ending, history
         self._one_at_a_time = asyncio.Lock()
 
     async def admit(self, applicant: Applicant, credentials: Credentials) -> Admitted | HostRecord:
@@ -126,5 +130,7 @@ class AdmissionStore:
         after = await self._revocations.issued_until(applicant.user_key, session)
         issue = credentials.next(now=now.timestamp(), after=after)
         record = admitted(applicant, admission, issue, now)
-        await self._hosts.add(record, session)
+        changes, author = differences(None, record.host), Author(OriginKind.JOIN_TOKEN, admission.token, "enrolment")
+        await self._hosts.add([(record, traced({}, changes, author.origin(now)))], session)
+        await self._history.add([event(record.host, changes, author, now)], session)
         return Admitted(record, admission.token, issue, tuple(each for each in replaced if each is not None))

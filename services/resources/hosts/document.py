@@ -1,15 +1,19 @@
 """A host as MongoDB keeps it: the contract's Host, and what only this service needs to know. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from contracts.edits import Origin
 from contracts.hosts import Host
 from services.resources.hosts import addresses
 
 Document = dict[str, Any]
+Origins = Mapping[str, Origin]
+"""Field of a host → where its value comes from."""
 
 GROUPS = "groups"
 """Keys of the static groups that a host was put into."""
@@ -37,10 +41,25 @@ class HostRecord:
     """None of a host that was imported and has not enrolled."""
 
 
-def to_document(record: HostRecord, facts_hash: str) -> Document:
+@dataclass(frozen=True)
+class Traced:
+    host: Host
+    origins: Origins
+
+
+@dataclass(frozen=True)
+class Changed:
+    before: Host
+    after: Host
+    origins: Origins
+    """After the change."""
+
+
+def to_document(record: HostRecord, facts_hash: str, origins: Origins) -> Document:
     document: Document = msgspec.to_builtins(record.host, builtin_types=(datetime,))
     document["_id"] = document.pop("id")
     document |= {addresses.FIELD: addresses.keys(record.host.ips), "facts_hash": facts_hash}
+    document["origins"] = _origins(origins)
     return document if record.enrolment is None else document | enrolment_fields(record.enrolment)
 
 
@@ -56,6 +75,29 @@ def enrolment_fields(enrolment: Enrolment) -> Document:
 
 def to_host(document: Document) -> Host:
     return msgspec.convert(document | {"id": document["_id"]}, Host)
+
+
+def to_traced(document: Document) -> Traced:
+    return Traced(to_host(document), msgspec.convert(document.get("origins", {}), dict[str, Origin]))
+
+
+def change_of(changed: Changed) -> Document:
+    """The update that writes what differs, and nothing else: the agent may have said something meanwhile."""
+    old, new = _fields(changed.before), _fields(changed.after)
+    values = {name: value for name, value in new.items() if old[name] != value}
+    if "ips" in values:
+        values[addresses.FIELD] = addresses.keys(changed.after.ips)
+    return {"$set": values | {"origins": _origins(changed.origins)}}
+
+
+def _fields(host: Host) -> Document:
+    fields: Document = msgspec.to_builtins(host, builtin_types=(datetime,))
+    return fields
+
+
+def _origins(origins: Origins) -> Document:
+    found: Document = msgspec.to_builtins(dict(origins), builtin_types=(datetime,))
+    return found
 
 
 def to_record(document: Document) -> HostRecord:

@@ -2,15 +2,20 @@
 
 import hashlib
 import ipaddress
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
-from contracts.errors import Conflict
+from contracts.edits import BulkEdit
+from contracts.errors import Conflict, Invalid
 from contracts.hosts import ChangeHost, Host, HostFacts, HostState, Presence
 from runtime import revisions
+
+Values = Mapping[str, Any]
+"""Field of a host → its value."""
 
 MOVES: dict[HostState, frozenset[HostState]] = {
     HostState.DEPLOYING: frozenset(HostState),
@@ -28,23 +33,44 @@ CHANGEABLE = (
     *("room", "rack", "host_set", "attributes", "serial", "asset_id"),
 )
 """What people enter. Agents never touch it."""
-MARKS = ("revision", "changed_by", "changed_at")
-"""What a record says of its newest change by people."""
+ALIKE = ("state", "business", "product_line", "room", "rack", "host_set")
+"""What can be the same on many hosts, and is one value."""
+COUNTED, MOST = ("tags", "labels", "attributes"), 64
 
 EVERY_HOST_HAS = frozenset({"127.0.0.1", "::1"})
 """Addresses that name no host in particular; as a target they would mean everybody."""
 
 
-def changed(host: Host, request: ChangeHost, *, by: str, at: datetime) -> Host:
-    """The host after the change, with its next revision; the same object if nothing differs. Raises Conflict."""
+def asked(host: Host, request: ChangeHost) -> Values:
+    """What the request makes of the host's fields. Raises Conflict if somebody else was faster."""
+    revisions.check(request.revision, marks(host), "host.changed_meanwhile", f"the host {host.id}")
+    return {name: value for name in CHANGEABLE if (value := getattr(request, name)) is not UNSET}
+
+
+def asked_of_many(host: Host, request: BulkEdit) -> Values:
+    """What the request makes of the fields of this one."""
+    values = {name: value for name in ALIKE if (value := getattr(request, name)) is not UNSET}
+    labels = {**host.labels, **request.set_labels}
+    attributes = {**host.attributes, **request.set_attributes}
+    return values | {
+        "tags": tuple({*host.tags, *request.add_tags} - {*request.remove_tags}),
+        "labels": {name: value for name, value in labels.items() if name not in request.remove_labels},
+        "attributes": {name: value for name, value in attributes.items() if name not in request.remove_attributes},
+    }
+
+
+def changed(host: Host, values: Values, *, by: str, at: datetime) -> Host:
+    """The host with these values as its next revision; the same object if nothing differs. Raises Conflict or
+    Invalid."""
     if host.revoked:
         raise Conflict("host.revoked", f"{host.id} is revoked; its record stays as it was. Enrol it as a new host.")
-    revisions.check(request.revision, marks(host), "host.changed_meanwhile", f"the host {host.id}")
-    values = {name: value for name in CHANGEABLE if (value := getattr(request, name)) is not UNSET}
     if "state" in values:
         check_move(host, values["state"])
     if "tags" in values:
-        values["tags"] = ordered(values["tags"])
+        values = {**values, "tags": ordered(values["tags"])}
+    for name in COUNTED:
+        if len(values.get(name, ())) > MOST:
+            raise Invalid("host.too_much", f"{host.id} would have {len(values[name])} {name}; {MOST} is the most.")
     after = msgspec.structs.replace(host, **values)
     if after == host:
         return host

@@ -4,7 +4,7 @@ import time
 
 import structlog
 
-from contracts.errors import Conflict, NotFound
+from contracts.errors import NotFound
 from contracts.hosts import (
     ChangeHost,
     Host,
@@ -22,21 +22,21 @@ from runtime.authorize import scopes
 from runtime.bus import Bus
 from runtime.mongo import now
 from services.resources.groups.reader import GroupReader
+from services.resources.history.model import Author
 from services.resources.hosts import model
 from services.resources.hosts.criteria import Condition
 from services.resources.hosts.document import at
+from services.resources.hosts.editing import HostEditor
 from services.resources.hosts.store import HostStore
 
 log = structlog.get_logger()
 
-TRIES = 5
-"""A change without a revision is the caller's word against whatever stands there, so it is tried again."""
-
 
 class HostService:
-    def __init__(self, hosts: HostStore, groups: GroupReader, bus: Bus, *, window_s: float) -> None:
+    def __init__(self, hosts: HostStore, groups: GroupReader, editor: HostEditor, bus: Bus, *, window_s: float) -> None:
         """A host is online if it was heard within the last `window_s` seconds."""
-        self._hosts, self._groups, self._bus, self._window_s = hosts, groups, bus, window_s
+        self._hosts, self._groups, self._editor = hosts, groups, editor
+        self._bus, self._window_s = bus, window_s
 
     async def list(self, request: ListHosts, principal: Principal) -> Hosts:
         language = await self._groups.language(scopes(principal, list_hosts.needs), [request.where])
@@ -51,14 +51,19 @@ class HostService:
 
     async def change(self, request: ChangeHost, principal: Principal) -> Host:
         visible = await self._groups.visible(scopes(principal, change_host.needs))
-        for _ in range(TRIES):
-            before = await self._get(request.host, visible)
-            after = model.changed(before, request, by=principal.name, at=now())
-            if after is before or await self._hosts.save_change(before, after):
-                break
-        else:
-            raise Conflict("host.changed_meanwhile", f"{request.host} is changed by others all the time. Try again.")
-        if after is not before:
+
+        def decide(host: Host) -> Host:
+            return model.changed(host, model.asked(host, request), by=principal.name, at=now())
+
+        author = Author.person(principal.name)
+        edits = await self._editor.edit([request.host], decide, author, visible=visible)
+        if not edits:
+            raise unknown(request.host)
+        [edit] = edits
+        if edit.refusal is not None:
+            raise edit.refusal
+        after = edit.after
+        if edit.changes:
             log.info("host.changed", host=after.id, revision=after.revision, by=principal.name)
             await self._bus.announce(host_changed, HostChanged(host=after.id, what="changed", revision=after.revision))
         return model.with_presence(after, heard_after=self._heard_after())

@@ -1,20 +1,31 @@
 """Hosts in MongoDB. Speaks Host outwards and documents inwards."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import msgspec
 from motor.motor_asyncio import AsyncIOMotorClientSession
-from pymongo import ASCENDING, IndexModel, ReturnDocument
+from pymongo import ASCENDING, IndexModel, ReturnDocument, UpdateOne
 
 from contracts.hosts import Host, HostState, ListHosts
 from runtime.mongo import Database
 from services.resources.expressions.query import online
 from services.resources.hosts.criteria import Condition, Language, all_of, begins_with, criteria
-from services.resources.hosts.document import GROUPS, Document, HostRecord, at, to_document, to_host, to_record
-from services.resources.hosts.model import CHANGEABLE, MARKS, facts_hash
+from services.resources.hosts.document import (
+    GROUPS,
+    Changed,
+    Document,
+    HostRecord,
+    Origins,
+    Traced,
+    at,
+    change_of,
+    to_document,
+    to_host,
+    to_record,
+    to_traced,
+)
+from services.resources.hosts.model import facts_hash
 
 Session = AsyncIOMotorClientSession
 
@@ -73,19 +84,26 @@ class HostStore:
         found = self._hosts.find(all_of(conditions)).sort("_id", ASCENDING).limit(request.limit + 1)
         return [to_host(document) async for document in found]
 
-    async def save_change(self, before: Host, after: Host) -> bool:
-        """Write what people may change; False if the host has moved on from the revision it had before."""
-        values: dict[str, Any] = msgspec.to_builtins(after, builtin_types=(datetime,))
-        written = {"$set": {name: values[name] for name in (*CHANGEABLE, *MARKS)}}
-        left = LEAVES_ITS_GROUPS if after.state is HostState.RETIRED else {}
-        done = await self._hosts.update_one(
-            {"_id": before.id, "revision": before.revision, "revoked": False}, written | left
-        )
-        return done.modified_count == 1
+    async def ids(self, conditions: Iterable[Condition], *, after: str, limit: int) -> list[str]:
+        """Sorted; up to one more than asked for, which tells that there is a next page."""
+        query = all_of((*conditions, {"_id": {"$gt": after}} if after else {}))
+        found = self._hosts.find(query, {"_id": 1}).sort("_id", ASCENDING).limit(limit + 1)
+        return [document["_id"] for document in await found.to_list(None)]
 
-    async def add(self, record: HostRecord, session: Session) -> None:
+    async def traced(self, hosts: Sequence[str], visible: Condition, session: Session | None = None) -> list[Traced]:
+        """Those of the hosts that exist and are visible, by id."""
+        query = all_of(({"_id": {"$in": list(hosts)}}, visible))
+        found = self._hosts.find(query, session=session).sort("_id", ASCENDING)
+        return [to_traced(document) for document in await found.to_list(None)]
+
+    async def save(self, changed: Sequence[Changed], session: Session) -> None:
+        """Write what differs; the hosts must be those that this session has read."""
+        await self._hosts.bulk_write([_change(each) for each in changed], session=session)
+
+    async def add(self, records: Sequence[tuple[HostRecord, Origins]], session: Session) -> None:
         """Raises DuplicateKeyError if another host that is not revoked has the same user key."""
-        await self._hosts.insert_one(to_document(record, facts_hash(record.host.facts)), session=session)
+        documents = [to_document(record, facts_hash(record.host.facts), origins) for record, origins in records]
+        await self._hosts.insert_many(documents, session=session)
 
     async def ids_of_key(self, user_key: str, session: Session) -> Sequence[str]:
         """Hosts that are not revoked and have this key: one at most."""
@@ -124,3 +142,8 @@ class HostStore:
             return_document=ReturnDocument.AFTER,
         )
         return to_record(document) if document else None
+
+
+def _change(changed: Changed) -> UpdateOne:
+    left = LEAVES_ITS_GROUPS if changed.after.state is HostState.RETIRED else {}
+    return UpdateOne({"_id": changed.after.id}, change_of(changed) | left)

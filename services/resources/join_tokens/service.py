@@ -10,19 +10,22 @@ import structlog
 from contracts.errors import Invalid, NotFound
 from contracts.hosts import CreateJoinToken, JoinToken, JoinTokenRef, JoinTokens
 from contracts.people import Nothing, Principal
+from contracts.topology import PlaceKind
 from runtime import ids
 from runtime.signing import sha256
 from services.resources.hosts.model import ordered
 from services.resources.idcs import reserved
 from services.resources.join_tokens.store import JoinTokenStore
+from services.resources.topology.model import Spot, check
+from services.resources.topology.store import PlaceStore
 
 log = structlog.get_logger()
 
 
 class JoinTokenService:
-    def __init__(self, tokens: JoinTokenStore, *, idcs: Collection[str]) -> None:
+    def __init__(self, tokens: JoinTokenStore, places: PlaceStore, *, idcs: Collection[str]) -> None:
         """`idcs` are those that have a relay."""
-        self._tokens, self._idcs = tokens, idcs
+        self._tokens, self._places, self._idcs = tokens, places, idcs
 
     async def create(self, request: CreateJoinToken, principal: Principal) -> JoinToken:
         if reserved(request.idc):
@@ -30,6 +33,7 @@ class JoinTokenService:
         if request.idc not in self._idcs:
             known = ", ".join(sorted(self._idcs))
             raise Invalid("idc.unknown", f"There is no IDC {request.idc}; those with a relay are {known}.")
+        await self._make_places(request, principal)
         secret = ids.secret()
         token = JoinToken(
             id=f"j-{secrets.token_hex(6)}",
@@ -43,6 +47,17 @@ class JoinTokenService:
         await self._tokens.add(token, given, sha256(secret.encode()))
         log.info("join_token.created", token=token.id, idc=token.idc, uses=token.uses_left, by=principal.name)
         return token
+
+    async def _make_places(self, request: CreateJoinToken, principal: Principal) -> None:
+        """Whoever may let hosts in may also name a business that is new. Raises Invalid."""
+        if request.product_line and not request.business:
+            raise Invalid("place.bad_path", "A product line belongs to a business; name that too.")
+        names = [name for name in (request.business, request.product_line) if name]
+        if names:
+            kind = PlaceKind.PRODUCT_LINE if request.product_line else PlaceKind.BUSINESS
+            spot = Spot(kind, "/".join(names))
+            check(spot)
+            await self._places.ensure([spot], principal.name)
 
     async def list(self, _: Nothing, __: Principal) -> JoinTokens:
         return JoinTokens(tokens=await self._tokens.working())

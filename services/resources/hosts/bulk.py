@@ -1,0 +1,61 @@
+"""Changing many hosts at once: one use case."""
+
+import structlog
+
+from contracts.edits import BulkEdit, EditOutcome, HostEdit, HostEdits, edit_hosts
+from contracts.errors import Invalid
+from contracts.hosts import Host, HostChanged, host_changed
+from contracts.people import Principal
+from runtime.authorize import scopes
+from runtime.bus import Bus
+from runtime.mongo import now
+from services.resources.groups.reader import GroupReader
+from services.resources.history.model import Author
+from services.resources.hosts import model
+from services.resources.hosts.criteria import criteria
+from services.resources.hosts.editing import Edit, HostEditor
+from services.resources.hosts.store import HostStore
+
+log = structlog.get_logger()
+
+
+class BulkService:
+    def __init__(self, hosts: HostStore, groups: GroupReader, editor: HostEditor, bus: Bus) -> None:
+        self._hosts, self._groups, self._editor, self._bus = hosts, groups, editor, bus
+
+    async def edit(self, request: BulkEdit, principal: Principal) -> HostEdits:
+        language = await self._groups.language(scopes(principal, edit_hosts.needs), [request.filter.where])
+        asked = criteria(request.filter, language)
+        if not asked:
+            raise Invalid("targets.none_asked", "No hosts are named. Name hosts, an IDC, a tag and so on.")
+        conditions = (language.visible(), *(each.condition for each in asked))
+        found = await self._hosts.ids(conditions, after=request.after, limit=request.limit)
+        page = found[: request.limit]
+
+        def decide(host: Host) -> Host:
+            return model.changed(host, model.asked_of_many(host, request), by=principal.name, at=now())
+
+        author, visible = Author.person(principal.name), language.visible()
+        edits = await self._editor.edit(page, decide, author, visible=visible, dry_run=request.dry_run)
+        if not request.dry_run:
+            await self._tell(edits, principal)
+        return HostEdits(hosts=[_told(each) for each in edits], next=page[-1] if len(found) > request.limit else "")
+
+    async def _tell(self, edits: list[Edit], principal: Principal) -> None:
+        changed = [edit.after for edit in edits if edit.changes]
+        log.info("hosts.edited", hosts=len(changed), of=len(edits), by=principal.name)
+        for host in changed:
+            await self._bus.announce(host_changed, HostChanged(host=host.id, what="changed", revision=host.revision))
+
+
+def _told(edit: Edit) -> HostEdit:
+    outcome = EditOutcome.CHANGED if edit.changes else EditOutcome.UNCHANGED
+    return HostEdit(
+        host=edit.after.id,
+        hostname=edit.after.hostname,
+        outcome=EditOutcome.REFUSED if edit.refusal else outcome,
+        revision=edit.after.revision,
+        changes=edit.changes,
+        reason=edit.refusal.reason if edit.refusal else "",
+        message=edit.refusal.message if edit.refusal else "",
+    )

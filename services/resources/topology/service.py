@@ -1,0 +1,74 @@
+"""What people do with places. Each public method is one use case."""
+
+from collections.abc import Collection
+
+import msgspec
+import structlog
+
+from contracts.errors import Conflict, NotFound
+from contracts.people import Principal
+from contracts.topology import ChangePlace, CreatePlace, ListPlaces, Place, PlaceKind, PlaceRef, Places
+from runtime import revisions
+from services.resources.topology import model
+from services.resources.topology.model import Spot, above
+from services.resources.topology.store import PlaceStore
+
+log = structlog.get_logger()
+
+
+class TopologyService:
+    """A host that is moved into a place in the very moment in which the place is deleted may keep its name; it can be
+    moved elsewhere, or the place made again."""
+
+    def __init__(self, places: PlaceStore, *, idcs: Collection[str]) -> None:
+        """`idcs` are those that have a relay."""
+        self._places, self._idcs = places, idcs
+
+    async def list(self, request: ListPlaces, _: Principal) -> Places:
+        found = await self._places.page(request)
+        page = found[: request.limit]
+        more = len(found) > request.limit
+        return Places(places=page, next=Spot(page[-1].kind, page[-1].path).id if more else "")
+
+    async def show(self, request: PlaceRef, _: Principal) -> Place:
+        spot = Spot(request.kind, request.path)
+        return msgspec.structs.replace(await self._get(spot), hosts=await self._places.hosts(spot))
+
+    async def create(self, request: CreatePlace, principal: Principal) -> Place:
+        spot = Spot(request.kind, request.path)
+        model.check(spot)
+        await self._places.ensure(above(spot), principal.name)
+        made = await self._places.add(spot, request.description, principal.name)
+        if made is None:
+            raise Conflict("place.exists", f"There is a {spot} already.")
+        log.info("place.created", place=spot.id, by=principal.name)
+        return made
+
+    async def change(self, request: ChangePlace, principal: Principal) -> Place:
+        spot = Spot(request.kind, request.path)
+        while True:
+            place = await self._get(spot)
+            revisions.check(request.revision, msgspec.structs.asdict(place), "place.changed_meanwhile", f"the {spot}")
+            after = await self._places.describe(place, request.description, principal.name)
+            if after is not None:
+                log.info("place.changed", place=spot.id, by=principal.name)
+                return after
+
+    async def delete(self, request: PlaceRef, principal: Principal) -> Place:
+        spot = Spot(request.kind, request.path)
+        place = await self._get(spot)
+        if spot.kind is PlaceKind.IDC and spot.path in self._idcs:
+            raise Conflict("place.in_use", f"The {spot} has a relay. Take it out of the settings first.")
+        if (below := await self._places.below(spot)) is not None:
+            raise Conflict("place.in_use", f"{Spot(below.kind, below.path)} lies in the {spot}. Delete it first.")
+        if hosts := await self._places.hosts(spot):
+            raise Conflict("place.in_use", f"{hosts} hosts name the {spot}. Move them first.", {"hosts": hosts})
+        await self._places.delete(spot)
+        log.info("place.deleted", place=spot.id, by=principal.name)
+        return place
+
+    async def _get(self, spot: Spot) -> Place:
+        place = await self._places.get(spot)
+        if place is None:
+            raise NotFound("place.unknown", f"There is no {spot}.")
+        return place

@@ -1,0 +1,102 @@
+"""Places in MongoDB."""
+
+from collections.abc import Collection, Iterable
+
+import msgspec
+from pymongo import ASCENDING, UpdateOne
+
+from contracts.topology import ListPlaces, Place, PlaceKind
+from runtime import revisions
+from runtime.mongo import Database, Document, DuplicateKeyError, Session, now
+from services.resources.hosts.criteria import all_of
+from services.resources.topology.model import Spot, above, hosts_in
+
+COMPARED = 5000
+"""Paths among which one is looked for that is near to a wrong one."""
+BY_SETTINGS = "settings"
+
+
+class PlaceStore:
+    def __init__(self, database: Database) -> None:
+        self._places, self._hosts = database["places"], database["hosts"]
+
+    async def prepare(self, idcs: Collection[str]) -> None:
+        """IDCs with a relay exist by themselves."""
+        await self.ensure((Spot(PlaceKind.IDC, idc) for idc in idcs), BY_SETTINGS)
+
+    async def get(self, spot: Spot) -> Place | None:
+        document = await self._places.find_one({"_id": spot.id})
+        return _to_place(document) if document else None
+
+    async def page(self, request: ListPlaces) -> list[Place]:
+        """Up to one more than asked for, which tells that there is a next page."""
+        within = {"$gte": f"{request.below}/", "$lt": f"{request.below}0"}  # 0 follows / in every order
+        conditions: list[Document] = [
+            {"kind": {"$in": list(request.kinds)}} if request.kinds else {},
+            {"path": within} if request.below else {},
+            {"_id": {"$gt": request.after}} if request.after else {},
+        ]
+        found = self._places.find(all_of(conditions)).sort("_id", ASCENDING).hint("_id_").limit(request.limit + 1)
+        return [_to_place(document) for document in await found.to_list(None)]
+
+    async def ensure(self, spots: Iterable[Spot], by: str) -> None:
+        """Make those that are missing, and what is missing above them."""
+        wanted = {each for spot in spots for each in (spot, *above(spot))}
+        writes = [
+            UpdateOne({"_id": spot.id}, {"$setOnInsert": _to_document(spot, "", by)}, upsert=True)
+            for spot in sorted(wanted - await self.known(wanted))
+        ]
+        if writes:
+            await self._places.bulk_write(writes, ordered=False)
+
+    async def add(self, spot: Spot, description: str, by: str) -> Place | None:
+        """None if there is such a place."""
+        document = _to_document(spot, description, by)
+        try:
+            await self._places.insert_one(document)
+        except DuplicateKeyError:
+            return None
+        return _to_place(document)
+
+    async def describe(self, place: Place, description: str, by: str) -> Place | None:
+        """None if it has moved on from the revision it had."""
+        marks = revisions.marks(place.revision + 1, by, now())
+        done = await self._places.update_one(
+            {"_id": Spot(place.kind, place.path).id, "revision": place.revision},
+            {"$set": {"description": description, **marks}},
+        )
+        return msgspec.structs.replace(place, description=description, **marks) if done.modified_count else None
+
+    async def delete(self, spot: Spot) -> None:
+        await self._places.delete_one({"_id": spot.id})
+
+    async def known(self, spots: Collection[Spot], session: Session | None = None) -> set[Spot]:
+        """Those that exist."""
+        ids = {spot.id: spot for spot in spots}
+        found = self._places.find({"_id": {"$in": list(ids)}}, {"_id": 1}, session=session)
+        return {ids[document["_id"]] for document in await found.to_list(None)}
+
+    async def paths(self, kind: PlaceKind) -> list[str]:
+        """Of this kind, up to COMPARED."""
+        found = self._places.find({"_id": {"$gte": f"{kind}:", "$lt": f"{kind};"}}, {"path": 1}).limit(COMPARED)
+        return [document["path"] for document in await found.to_list(None)]
+
+    async def hosts(self, spot: Spot) -> int:
+        """How many name it; revoked ones do not count."""
+        return await self._hosts.count_documents({**hosts_in(spot), "revoked": False})
+
+    async def below(self, spot: Spot) -> Place | None:
+        """One of the places in it."""
+        inside = [kind for kind in PlaceKind if spot in above(Spot(kind, f"{spot.path}/x"))]
+        ranges = [{"_id": {"$gte": f"{kind}:{spot.path}/", "$lt": f"{kind}:{spot.path}0"}} for kind in inside]
+        document = await self._places.find_one({"$or": ranges}) if ranges else None
+        return _to_place(document) if document else None
+
+
+def _to_document(spot: Spot, description: str, by: str) -> Document:
+    marks = revisions.marks(1, by, now())
+    return {"_id": spot.id, "kind": spot.kind.value, "path": spot.path, "description": description, **marks}
+
+
+def _to_place(document: Document) -> Place:
+    return msgspec.convert(document, Place)
