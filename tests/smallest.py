@@ -1,6 +1,6 @@
 """The smallest request of a call, made of its contract, so that a new call is tested before anybody thinks of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -23,29 +23,7 @@ def smallest_fields(kind: type[Any], given: Mapping[str, Any] | None = None) -> 
 
 
 def _value(kind: inspect.Type) -> Any:
-    match kind:
-        case inspect.StrType():
-            return _text(kind)
-        case inspect.StructType():
-            return smallest_fields(kind.cls)
-        case inspect.EnumType():
-            return next(iter(kind.cls)).value
-        case inspect.LiteralType():
-            return kind.values[0]
-        case inspect.UnionType():
-            return _value(kind.types[0])
-        case inspect.VarTupleType() | inspect.ListType():
-            return [_value(kind.item_type)] * (kind.min_length or 0)
-        case inspect.DictType():
-            return {}
-        case inspect.BoolType():
-            return False
-        case inspect.IntType() | inspect.FloatType():
-            return next(each for each in (0, kind.ge, kind.gt and kind.gt + 1, 1) if _fits(each, kind))
-        case inspect.DateTimeType():
-            return "2026-01-01T00:00:00Z"
-        case _:
-            return {}
+    return next(make(kind) for described, make in _MAKERS if isinstance(kind, described))
 
 
 def _text(kind: inspect.StrType) -> str:
@@ -58,10 +36,19 @@ def _text(kind: inspect.StrType) -> str:
     raise AssertionError(f"no text of tests/smallest.py fits {kind}")
 
 
-def _fits(number: float | None, kind: inspect.IntType | inspect.FloatType) -> bool:
-    return (
-        number is not None
-        and (kind.ge is None or number >= kind.ge)
-        and (kind.gt is None or number > kind.gt)
-        and (kind.le is None or number <= kind.le)
-    )
+def _number(kind: inspect.IntType | inspect.FloatType) -> float:
+    lowest = kind.ge if kind.ge is not None else (kind.gt or 0) + 1
+    return lowest if kind.le is None else min(lowest, kind.le)
+
+
+_MAKERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    (inspect.StrType, _text),
+    (inspect.StructType, lambda kind: smallest_fields(kind.cls)),
+    (inspect.EnumType, lambda kind: next(iter(kind.cls)).value),
+    (inspect.UnionType, lambda kind: _value(kind.types[0])),
+    ((inspect.VarTupleType, inspect.ListType), lambda kind: [_value(kind.item_type)] * (kind.min_length or 0)),
+    ((inspect.IntType, inspect.FloatType), _number),
+    (inspect.BoolType, lambda _: False),
+    (inspect.DateTimeType, lambda _: "2026-01-01T00:00:00Z"),
+    (inspect.Type, lambda _: {}),
+)
