@@ -7,15 +7,18 @@ from typing import Any
 import click
 from click.shell_completion import get_completion_class
 
-from cli.commands.account import context_group, login, logout, who
+from cli.commands.account import context_group, login, logout, password, who
 from cli.commands.accounts import account_group
 from cli.commands.doctor import doctor
 from cli.commands.file import file_group
 from cli.commands.group import group_group
 from cli.commands.host import host_group
 from cli.commands.integration import integration_group
+from cli.commands.person import person_group
 from cli.commands.plain import api
+from cli.commands.role import role_group
 from cli.commands.run import run_group
+from cli.commands.sessions import session_group
 from cli.commands.start import start_run
 from cli.commands.template import template_group
 from cli.commands.tokens import join_token_group, token_group
@@ -105,6 +108,7 @@ for command in (
     login,
     logout,
     who,
+    password,
     context_group,
     host_group,
     group_group,
@@ -115,6 +119,9 @@ for command in (
     template_group,
     token_group,
     join_token_group,
+    person_group,
+    role_group,
+    session_group,
     integration_group,
     doctor,
     api,

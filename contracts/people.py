@@ -6,11 +6,14 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from contracts.kinds import Call, delete, get, post
-from contracts.permissions import Grant, Role
+from contracts.permissions import EVERYTHING, Grant, Scope
 from contracts.tokens import END, TOKEN_PATTERN
 
 Name = Annotated[str, Meta(pattern=TOKEN_PATTERN)]
 Password = Annotated[str, Meta(min_length=10, max_length=200)]
+RoleNames = Annotated[tuple[Name, ...], Meta(max_length=8)]
+"""Names of built-in or custom roles. What they allow travels with every call, hence few."""
+PageSize = Annotated[int, Meta(ge=1, le=500)]
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -24,6 +27,11 @@ class Principal(Struct, frozen=True, kw_only=True):
     via: Literal["session", "token", "bus", "none"] = "bus"
     address: str = ""
     """Where a person's request came from, as the gateway saw it."""
+    limited: bool = False
+    """Whether it came with a token that does less than its owner. Then the grants are all there is; the roles only say
+    who it is, for accounts that are given to roles."""
+    credential: str = ""
+    """Which of the person's sessions or API tokens it came with, by its id."""
 
 
 class Nothing(Struct, frozen=True):
@@ -32,20 +40,27 @@ class Nothing(Struct, frozen=True):
 
 class Person(Struct, frozen=True, kw_only=True):
     name: str
-    roles: tuple[Role, ...]
+    roles: tuple[str, ...]
     created_at: datetime
-    disabled: bool = False
+    disabled: bool
+    revision: int
+    changed_by: str
+    changed_at: datetime
+
+
+class PersonRef(Struct, frozen=True, kw_only=True):
+    name: Name
 
 
 class CreatePerson(Struct, frozen=True, kw_only=True):
     name: Name
     password: Password
-    roles: tuple[Role, ...]
+    roles: RoleNames
 
 
 class ListPeople(Struct, frozen=True, kw_only=True):
     after: str = ""
-    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+    limit: PageSize = 100
 
 
 class People(Struct, frozen=True, kw_only=True):
@@ -54,15 +69,48 @@ class People(Struct, frozen=True, kw_only=True):
     """Pass as `after` for the next page; empty at the end."""
 
 
+class ChangePerson(Struct, frozen=True, kw_only=True):
+    """The roles are all that the person has afterwards. With `revision` the change is refused if somebody else was
+    faster."""
+
+    name: Name
+    roles: RoleNames
+    revision: int | None = None
+
+
 class DisablePerson(Struct, frozen=True, kw_only=True):
     name: Name
+    revision: int | None = None
+
+
+class EnablePerson(Struct, frozen=True, kw_only=True):
+    """The person may log in again; sessions and tokens of before stay ended."""
+
+    name: Name
+    revision: int | None = None
+
+
+class SetPassword(Struct, frozen=True, kw_only=True):
+    name: Name
+    password: Password
+    revision: int | None = None
+
+
+class ChangeOwnPassword(Struct, frozen=True, kw_only=True):
+    old: Annotated[str, Meta(max_length=200)]
+    new: Password
 
 
 class CreateToken(Struct, frozen=True, kw_only=True):
-    """An API token of the person who asks; it can do what that person can, until it expires."""
+    """An API token of the person who asks. It can do what that person can at the moment of its use, within the bounds
+    given here, until it expires."""
 
     label: Annotated[str, Meta(min_length=1, max_length=100)]
     expires_in_s: Annotated[int, Meta(ge=60, le=366 * 86400)] = 90 * 86400
+    permissions: Annotated[tuple[str, ...], Meta(min_length=1, max_length=100)] | None = None
+    """Only these of the owner's; left out: all of them."""
+    scope: Scope = EVERYTHING
+    """Only among the objects that lie in it."""
 
 
 class ApiToken(Struct, frozen=True, kw_only=True):
@@ -71,15 +119,38 @@ class ApiToken(Struct, frozen=True, kw_only=True):
     owner: str
     created_at: datetime
     expires_at: datetime
+    permissions: tuple[str, ...] | None = None
+    scope: Scope = EVERYTHING
+    last_used_at: datetime | None = None
+    """To the minute."""
     secret: str = ""
     """Shown once, in the answer to the creation; only its hash is kept."""
 
 
+class ListTokens(Struct, frozen=True, kw_only=True):
+    after: str = ""
+    limit: PageSize = 100
+
+
+class ListTokensOf(Struct, frozen=True, kw_only=True):
+    name: Name
+    after: str = ""
+    limit: PageSize = 100
+
+
 class ApiTokens(Struct, frozen=True, kw_only=True):
+    """Those that work, sorted by id."""
+
     tokens: list[ApiToken]
+    next: str = ""
 
 
 class TokenRef(Struct, frozen=True, kw_only=True):
+    id: str
+
+
+class TokenOf(Struct, frozen=True, kw_only=True):
+    name: Name
     id: str
 
 
@@ -122,7 +193,7 @@ whoami = Call(
     "gateway.people.whoami",
     Nothing,
     Principal,
-    needs="tokens:own",
+    needs="self:manage",
     http=get("/me"),
     idempotent=True,
     summary="Who am I",
@@ -144,6 +215,24 @@ list_people = Call(
     idempotent=True,
     summary="List people",
 )
+show_person = Call(
+    "gateway.people.show",
+    PersonRef,
+    Person,
+    needs="people:manage",
+    http=get("/people/{name}"),
+    idempotent=True,
+    summary="Show a person",
+)
+change_person = Call(
+    "gateway.people.change",
+    ChangePerson,
+    Person,
+    needs="people:manage",
+    http=post("/people/{name}"),
+    idempotent=True,
+    summary="Change a person's roles; they count from the next request on",
+)
 disable_person = Call(
     "gateway.people.disable",
     DisablePerson,
@@ -152,6 +241,31 @@ disable_person = Call(
     http=post("/people/{name}/disable"),
     idempotent=True,
     summary="Disable a person; sessions and tokens end at once",
+)
+enable_person = Call(
+    "gateway.people.enable",
+    EnablePerson,
+    Person,
+    needs="people:manage",
+    http=post("/people/{name}/enable"),
+    idempotent=True,
+    summary="Let a disabled person log in again",
+)
+set_password = Call(
+    "gateway.people.set_password",
+    SetPassword,
+    Person,
+    needs="people:manage",
+    http=post("/people/{name}/password"),
+    summary="Give a person a new password; sessions and tokens end at once",
+)
+change_own_password = Call(
+    "gateway.people.change_own_password",
+    ChangeOwnPassword,
+    Person,
+    needs="self:manage",
+    http=post("/me/password"),
+    summary="Change my password; my tokens and other sessions end at once",
 )
 create_token = Call(
     "gateway.tokens.create",
@@ -163,7 +277,7 @@ create_token = Call(
 )
 list_tokens = Call(
     "gateway.tokens.list",
-    Nothing,
+    ListTokens,
     ApiTokens,
     needs="tokens:own",
     http=get("/tokens"),
@@ -178,6 +292,24 @@ withdraw_token = Call(
     http=delete("/tokens/{id}"),
     idempotent=True,
     summary="Withdraw an API token",
+)
+list_tokens_of = Call(
+    "gateway.tokens.list_of",
+    ListTokensOf,
+    ApiTokens,
+    needs="people:manage",
+    http=get("/people/{name}/tokens"),
+    idempotent=True,
+    summary="List a person's API tokens",
+)
+withdraw_token_of = Call(
+    "gateway.tokens.withdraw_of",
+    TokenOf,
+    ApiToken,
+    needs="people:manage",
+    http=delete("/people/{name}/tokens/{id}"),
+    idempotent=True,
+    summary="Withdraw a person's API token",
 )
 create_integration = Call(
     "resources.integrations.create",

@@ -34,6 +34,7 @@ PERMISSIONS = {
     "people:manage": "create people, give roles, disable them",
     "integrations:manage": "give and revoke credentials of integrations",
     "tokens:own": "make and withdraw one's own API tokens",
+    "self:manage": "see who one is, log out, see and end one's own sessions, change one's own password",
 }
 
 
@@ -43,7 +44,10 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-_VIEWER = frozenset(
+EVERYBODY = frozenset({"self:manage"})
+"""What every person may, whatever their roles."""
+
+_VIEWER = EVERYBODY | frozenset(
     {
         "hosts:read",
         "runs:read",
@@ -73,6 +77,9 @@ ROLES: dict[Role, frozenset[str]] = {
     Role.OPERATOR: _OPERATOR,
     Role.ADMIN: frozenset(PERMISSIONS) - _FOR_SERVICES,
 }
+
+INDIVISIBLE = frozenset({"people:manage", "integrations:manage"})
+"""What nobody can have within bounds, since people and integrations lie in no scope."""
 
 SERVICES: dict[str, frozenset[str]] = {
     "gateway": frozenset({"runs:read"}),

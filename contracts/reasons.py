@@ -40,10 +40,36 @@ REASONS: dict[str, Reason] = {
     "auth.wrong_password": Reason(401, "Name or password is wrong.", "Try again."),
     "auth.token_invalid": Reason(401, "The token is unknown, expired or withdrawn.", "Make a new one."),
     "auth.forbidden": Reason(403, "The caller may not do this.", "Ask an admin for the role that may."),
+    "auth.locked_out": Reason(
+        429, "Too many failed logins.", "Wait as long as Retry-After says, or ask an admin to lift the lockout."
+    ),
+    "lockout.nothing_named": Reason(422, "Neither a name nor an address is given.", "Give one of them, or both."),
     "person.exists": Reason(409, "There is somebody of that name.", "Choose another name."),
-    "person.unknown": Reason(404, "There is nobody of that name.", "See `drover api GET /people`."),
+    "person.unknown": Reason(404, "There is nobody of that name.", "See `drover person list`."),
     "person.last_admin": Reason(409, "This is the last admin.", "Make another admin first."),
-    "token.unknown": Reason(404, "There is no such token of yours.", "List the tokens."),
+    "person.unknown_role": Reason(422, "There is no such role.", "See `drover role list`."),
+    "person.changed_meanwhile": Reason(409, "Somebody changed the person meanwhile.", "Look again, then change it."),
+    "person.wrong_old_password": Reason(403, "The old password is wrong.", "Try again, or ask an admin for a new one."),
+    "role.exists": Reason(409, "There is a role of that name.", "Choose another name."),
+    "role.unknown": Reason(404, "There is no such role.", "See `drover role list`."),
+    "role.built_in": Reason(409, "Built-in roles stay as they are.", "Define a role of your own."),
+    "role.in_use": Reason(409, "Somebody has the role.", "Take it from everybody first."),
+    "role.changed_meanwhile": Reason(409, "Somebody changed the role meanwhile.", "Look again, then change it."),
+    "grants.unknown_permission": Reason(
+        422, "There is no such permission, or people do not get it.", "See the reference of permissions."
+    ),
+    "grants.empty_scope": Reason(
+        422,
+        "A bound of the scope lists nothing, so nothing would lie in it.",
+        "Leave the bound out, or name something.",
+    ),
+    "grants.indivisible": Reason(422, "That permission knows no bounds.", "Leave out the scope, or the permission."),
+    "grants.too_large": Reason(422, "The permissions and the scope are too long together.", "Use a group."),
+    "session.unknown": Reason(404, "There is no such session.", "List the sessions."),
+    "token.unknown": Reason(404, "There is no such token.", "List the tokens."),
+    "token.limited": Reason(
+        403, "An API token with limits acts within them only.", "Log in, or use a token without limits."
+    ),
     "integration.exists": Reason(409, "There is an integration of that name.", "Choose another name or revoke it."),
     "integration.unknown": Reason(404, "There is no such integration.", "List the integrations."),
     "integration.unknown_call": Reason(

@@ -3,11 +3,25 @@
 from types import ModuleType
 from typing import Any
 
-from contracts import accounts, edits, files, groups, hosts, people, runs, templates, topology, variables
+from contracts import (
+    accounts,
+    edits,
+    files,
+    groups,
+    hosts,
+    people,
+    roles,
+    runs,
+    sessions,
+    templates,
+    topology,
+    variables,
+)
 from contracts.kinds import Call, Event
 
 SPEAKERS: tuple[ModuleType, ...] = (
-    *(people, hosts, topology, edits, groups),
+    *(people, roles, sessions),
+    *(hosts, topology, edits, groups),
     *(accounts, files, variables, templates),
     runs,
 )

@@ -10,7 +10,27 @@ from typing import Any
 from contracts.errors import Forbidden, Unauthenticated
 from contracts.kinds import ANYONE, Call
 from contracts.people import Principal
-from contracts.permissions import EVERYTHING, ROLES, SERVICES, Grant, Role, Scope
+from contracts.permissions import (
+    EVERYBODY,
+    EVERYTHING,
+    INDIVISIBLE,
+    PERMISSIONS,
+    ROLES,
+    SERVICES,
+    Grant,
+    Role,
+    Scope,
+)
+
+
+class Undeclared(RuntimeError):
+    """A call whose permission is declared nowhere; no process starts that would answer it or lead to it."""
+
+
+def check_declared(call: Call[Any, Any]) -> None:
+    """Raise Undeclared unless somebody decided who may make `call`."""
+    if call.needs != ANYONE and call.needs not in PERMISSIONS:
+        raise Undeclared(f"{call.subject} needs {call.needs!r}, which contracts/permissions.py does not declare")
 
 
 def authorize(principal: Principal, call: Call[Any, Any]) -> None:
@@ -31,13 +51,18 @@ def scopes(principal: Principal, permission: str) -> tuple[Scope, ...]:
     if principal.kind == "integration":
         # An integration's credential lists the subjects it may publish, so what reached us was granted by name.
         return (EVERYTHING,)
-    found = tuple(grant.scope for grant in _grants(principal) if permission in grant.permissions)
-    return (EVERYTHING,) if EVERYTHING in found else found
+    found = tuple(grant.scope for grant in granted(principal) if permission in grant.permissions)
+    if EVERYTHING in found:
+        return (EVERYTHING,)
+    return () if permission in INDIVISIBLE else found
 
 
-def _grants(principal: Principal) -> Iterator[Grant]:
+def granted(principal: Principal) -> Iterator[Grant]:
+    """All that a person or a service may do. An integration's grants are its credential; the broker reads that."""
     if principal.kind == "service":
         yield Grant(permissions=tuple(SERVICES.get(principal.name, ())))
     elif principal.kind == "person":
-        yield from (Grant(permissions=tuple(ROLES[Role(name)])) for name in principal.roles if name in ROLES)
+        yield Grant(permissions=tuple(EVERYBODY))
+        if not principal.limited:
+            yield from (Grant(permissions=tuple(ROLES[Role(name)])) for name in principal.roles if name in ROLES)
         yield from principal.grants

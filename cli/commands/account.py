@@ -3,21 +3,31 @@
 import dataclasses
 import os
 import platform
-import sys
 from pathlib import Path
 
 import click
 import msgspec
 
-from cli import contexts
+from cli import contexts, scopes
 from cli.client import API, Client, checked
 from cli.contexts import Context
 from cli.display import Form, emit, facts, rows, talk
 from cli.exits import LoginNeeded
+from cli.passwords import asked
 from cli.session import Session, context_option, data_options, pass_session
 from cli.terminal import can_ask
 from cli.words import Word
-from contracts.people import CreateToken, Nothing, TokenRef, create_token, whoami, withdraw_token
+from contracts.people import (
+    ChangeOwnPassword,
+    CreateToken,
+    Nothing,
+    TokenRef,
+    change_own_password,
+    create_token,
+    whoami,
+    withdraw_token,
+)
+from contracts.permissions import Grant
 
 DEFAULT_CONTEXT = "default"
 
@@ -64,7 +74,7 @@ def _login(url: str, user: str | None, ca: str) -> Context:
     from cli.connection import Connection
 
     connection = Connection(url, ca=ca)
-    body = msgspec.json.encode({"name": user, "password": _password()})
+    body = msgspec.json.encode({"name": user, "password": asked()})
     answer = connection.exchange("POST", f"{API}/login", body, repeatable=False)
     checked(answer)
     cookie = answer.headers.get("Set-Cookie", "").partition(";")[0]
@@ -72,15 +82,6 @@ def _login(url: str, user: str | None, ca: str) -> Context:
     token = client.call(create_token, CreateToken(label=f"drover on {platform.node()}"[:100]), cookie=cookie)
     checked(connection.exchange("POST", f"{API}/logout", b"{}", repeatable=False, cookie=cookie))
     return Context(url=url, token=token.secret, token_id=token.id, ca=ca)
-
-
-def _password() -> str:
-    if can_ask():
-        return str(click.prompt("Password", hide_input=True, err=True))
-    password = sys.stdin.readline().rstrip("\r\n")
-    if not password:
-        raise click.UsageError("no password: type it at a terminal, or give it on stdin")
-    return password
 
 
 @click.command("logout")
@@ -126,9 +127,41 @@ def who(session: Session, form: Form) -> None:
     content, found = session.client.both(whoami, Nothing())
 
     def table() -> None:
-        facts([("name", found.name), ("roles", ", ".join(found.roles)), ("server", session.context.url)])
+        facts(
+            [
+                ("name", found.name),
+                ("roles", ", ".join(found.roles)),
+                ("grants", "\n".join(_grant(each) for each in found.grants)),
+                ("from", found.address),
+                ("server", session.context.url),
+            ]
+        )
 
     emit(form, content, lambda: [found.name], table)
+
+
+def _grant(grant: Grant) -> str:
+    """What roles that people defined, or the limits of a token, allow."""
+    return f"{', '.join(grant.permissions)} ({scopes.told(grant.scope).replace(chr(10), ', ')})"
+
+
+@click.command("password")
+@data_options
+@pass_session
+def password(session: Session, form: Form) -> None:
+    """Change your password: the old one, then the new one, at a terminal or as two lines on stdin.
+
+    Your API tokens and sessions end, this login too.
+
+    \b
+    Examples:
+      drover password
+      printf '%s\\n' "$OLD" "$NEW" | drover password
+    """
+    request = ChangeOwnPassword(old=asked("Old password"), new=asked("New password", twice=True))
+    content, changed = session.client.both(change_own_password, request)
+    emit(form, content, lambda: [changed.name], lambda: facts([("changed", changed.name)]))
+    talk("your tokens and sessions have ended: drover login")
 
 
 @click.group("context")

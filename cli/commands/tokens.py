@@ -4,6 +4,8 @@ from typing import Any
 
 import click
 
+from cli import scopes
+from cli.client import typed
 from cli.display import Form, emit, facts, rows, talk, when
 from cli.durations import Duration
 from cli.scripts import pairs
@@ -19,7 +21,21 @@ from contracts.hosts import (
     list_join_tokens,
     withdraw_join_token,
 )
-from contracts.people import ApiToken, CreateToken, Nothing, TokenRef, create_token, list_tokens, withdraw_token
+from contracts.people import (
+    ApiToken,
+    ApiTokens,
+    CreateToken,
+    ListTokens,
+    ListTokensOf,
+    Nothing,
+    TokenOf,
+    TokenRef,
+    create_token,
+    list_tokens,
+    list_tokens_of,
+    withdraw_token,
+    withdraw_token_of,
+)
 
 
 @click.group("token")
@@ -30,18 +46,35 @@ def token_group() -> None:
 @token_group.command("create")
 @click.argument("label")
 @click.option("--expires", type=Duration("1m", "366d"), default="90d", show_default=True, help="How long it is good.")
+@click.option("--permission", multiple=True, help="Only this of what you may do, as in the reference; repeatable.")
+@scopes.option
 @data_options
 @pass_session
-def create(session: Session, label: str, expires: int, form: Form) -> None:
+def create(session: Session, /, form: Form, **given: Any) -> None:
     """Make an API token. Its secret is shown this once; with -o name it is all that is printed.
+
+    It can do what you can, within the limits given here, and never more than you can at that moment.
 
     \b
     Examples:
       drover token create 'nightly backup' --expires 30d
+      drover token create report --permission runs:read --permission hosts:read --scope business=shop
       DROVER_TOKEN=$(drover token create ci -o name) ./deploy.sh
     """
-    content, made = session.client.both(create_token, CreateToken(label=label, expires_in_s=expires))
-    _once(form, content, made.secret, [("id", made.id), ("label", made.label), ("expires", when(made.expires_at))])
+    request = CreateToken(
+        label=given["label"],
+        expires_in_s=given["expires"],
+        permissions=given["permission"] or None,
+        scope=scopes.read(given["scope"]),
+    )
+    content, made = session.client.both(create_token, request)
+    told = [("id", made.id), ("label", made.label), ("expires", when(made.expires_at)), *_limits(made)]
+    _once(form, content, made.secret, told)
+
+
+def _limits(token: ApiToken) -> list[tuple[str, str]]:
+    permissions = "as its owner" if token.permissions is None else ", ".join(token.permissions)
+    return [("permissions", permissions), ("scope", scopes.told(token.scope))]
 
 
 def _once(form: Form, content: Any, secret: str, told: list[tuple[str, str]]) -> None:
@@ -50,39 +83,59 @@ def _once(form: Form, content: Any, secret: str, told: list[tuple[str, str]]) ->
 
 
 @token_group.command("list")
+@click.option("--person", help="Somebody else's tokens; for admins.")
 @data_options
 @pass_session
-def list_(session: Session, form: Form) -> None:
+def list_(session: Session, person: str | None, form: Form) -> None:
     """List your API tokens, without their secrets.
 
     \b
     Examples:
       drover token list
-      drover token list -o json
+      drover token list --person kim -o json
     """
-    content, found = session.client.both(list_tokens, Nothing())
+    if person is None:
+        content = session.client.all_pages(list_tokens, ListTokens(limit=500))
+    else:
+        content = session.client.all_pages(list_tokens_of, ListTokensOf(name=person, limit=500))
+    found = typed(content, ApiTokens).tokens
 
     def table() -> None:
         rows(
-            ("ID", "LABEL", "CREATED", "EXPIRES"),
-            [(each.id, each.label, when(each.created_at), when(each.expires_at)) for each in found.tokens],
+            ("ID", "LABEL", "CREATED", "EXPIRES", "LAST USED", "PERMISSIONS", "SCOPE"),
+            [
+                (
+                    each.id,
+                    each.label,
+                    when(each.created_at),
+                    when(each.expires_at),
+                    when(each.last_used_at),
+                    *(value for _, value in _limits(each)),
+                )
+                for each in found
+            ],
         )
 
-    emit(form, content, lambda: [each.id for each in found.tokens], table)
+    emit(form, content, lambda: [each.id for each in found], table)
 
 
 @token_group.command("withdraw")
 @click.argument("token")
+@click.option("--person", help="Whose it is, if not yours; for admins.")
 @data_options
 @pass_session
-def withdraw(session: Session, token: str, form: Form) -> None:
+def withdraw(session: Session, token: str, person: str | None, form: Form) -> None:
     """Withdraw an API token, by its id; it is no longer good at once.
 
     \b
     Examples:
       drover token withdraw t-3e97ea1d54fb
+      drover token withdraw t-3e97ea1d54fb --person kim
     """
-    content, gone = session.client.both(withdraw_token, TokenRef(id=token))
+    if person is None:
+        content, gone = session.client.both(withdraw_token, TokenRef(id=token))
+    else:
+        content, gone = session.client.both(withdraw_token_of, TokenOf(name=person, id=token))
     _withdrawn(form, content, gone)
 
 

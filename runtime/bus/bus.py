@@ -8,6 +8,7 @@ NATS ADR-32 headers with a JSON body, and arrive at the caller as the same class
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from contracts.errors import BY_CODE, Invalid, ServiceError, Unavailable
 from contracts.kinds import Call, Event
 from contracts.people import Principal
 from contracts.tokens import token
-from runtime.authorize import authorize
+from runtime.authorize import authorize, check_declared
 from runtime.bus import streams
 from runtime.bus.connection import Connection, Disconnected, Handler, Message, Options, Subscription
 from runtime.bus.discovery import Discovery
@@ -140,7 +141,7 @@ class Bus:
         """
         headers = {TRACE: _trace()}
         if principal is not None:
-            headers[PRINCIPAL] = msgspec.json.encode(principal).decode()
+            headers[PRINCIPAL] = _in_ascii(principal)
         subject = subjects.call(self.name, contract.subject)
         return await self._ask(subject, request, contract.reply, headers, timeout)
 
@@ -176,7 +177,14 @@ class Bus:
         return await self.connection.subscribe(subject, handler, queue=queue, pending_messages=pending_messages)
 
     async def serve(self, endpoints: Iterable[Endpoint | AgentEndpoint], *, queue: str | None = None) -> None:
-        """Answer these calls, sharing them with the other instances of `queue` (left out: this service's)."""
+        """Answer these calls, sharing them with the other instances of `queue` (left out: this service's).
+
+        Raises Undeclared, before anything is answered, if one of them has no declared permission.
+        """
+        endpoints = list(endpoints)
+        for endpoint in endpoints:
+            if isinstance(endpoint, Endpoint):
+                check_declared(endpoint.call)
         for endpoint in endpoints:
             if isinstance(endpoint, Endpoint):
                 subject = subjects.call(subjects.ANY, endpoint.call.subject)
@@ -264,6 +272,11 @@ def _principal(caller: str, message: Message) -> Principal:
     if caller.startswith("i-"):
         return Principal(kind="integration", name=caller)
     return Principal(kind="service", name=caller)
+
+
+def _in_ascii(principal: Principal) -> str:
+    """Headers carry nothing else, and a scope may name what has a Chinese name."""
+    return json.dumps(msgspec.to_builtins(principal), separators=(",", ":"))
 
 
 def _encode(message: Any) -> bytes:

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from contracts import registry
 from runtime import log as logs
-from runtime.bus import Bus
+from runtime.bus import Bus, Endpoint
 from runtime.bus.history import History
 from runtime.bus.streams import EVENTS
 from runtime.health import BusMetrics
@@ -33,6 +33,7 @@ from services.gateway.depot.uploads import Uploads
 from services.gateway.edge.middleware import add_headers, surrounding
 from services.gateway.edge.rates import Rates
 from services.gateway.endpoints import endpoints
+from services.gateway.guard import Guard
 from services.gateway.identity import Identity
 from services.gateway.metrics import Metrics
 from services.gateway.pages import depot as depot_pages
@@ -41,11 +42,14 @@ from services.gateway.pages.depot import Depot
 from services.gateway.people.passwords import Passwords
 from services.gateway.people.people import People
 from services.gateway.people.store import PeopleStore
+from services.gateway.roles.roles import Roles
+from services.gateway.roles.store import RoleStore
 from services.gateway.routes import Routes
 from services.gateway.sessions import cookie
+from services.gateway.sessions.lockout import Lockout
+from services.gateway.sessions.own_password import OwnPassword
 from services.gateway.sessions.sessions import Sessions
 from services.gateway.sessions.store import FailureStore, SessionStore
-from services.gateway.sessions.throttle import Throttle
 from services.gateway.settings import Settings
 from services.gateway.stream.feed import Feed
 from services.gateway.stream.viewer import Streams
@@ -61,7 +65,10 @@ log = structlog.get_logger()
 @dataclass(frozen=True)
 class Parts:
     people: People
+    roles: Roles
     sessions: Sessions
+    lockout: Lockout
+    own_password: OwnPassword
     tokens: Tokens
     depot: Depot | None = None
     """None: this instance has no folder for it, and passes on."""
@@ -91,7 +98,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             concurrency=settings.concurrency,
         )
         async with bus:
-            await bus.serve(while_it_answers(endpoints(parts.people, parts.tokens)))
+            await bus.serve(while_it_answers(_endpoints(parts)))
             history = History(bus.connection, EVENTS.name)
             await history.start()
             async with _listening(application(bus, history, parts, secure=tls is not None), settings, tls) as address:
@@ -101,21 +108,23 @@ async def running(settings: Settings) -> AsyncIterator[str]:
 
 
 async def _parts(settings: Settings, database: Database) -> Parts:
-    people, sessions, failures, tokens = (
-        PeopleStore(database),
-        SessionStore(database),
-        FailureStore(database),
-        TokenStore(database),
-    )
-    for store in (people, sessions, failures, tokens):
-        await store.prepare()
+    guard = Guard(database)
+    store, session_store = PeopleStore(database), SessionStore(database)
+    failures, token_store = FailureStore(database), TokenStore(database)
+    for each in (guard, store, session_store, failures, token_store):
+        await each.prepare()
+    role_store, lockout = RoleStore(database), Lockout(failures)
     passwords = await Passwords.with_hasher(PasswordHasher())
+    people = People(store, role_store, guard, passwords)
     return Parts(
-        People(people, passwords),
-        Sessions(sessions, people, passwords, Throttle(failures)),
-        Tokens(tokens, people),
-        await asyncio.to_thread(_depot, settings),
-        settings.depot_at,
+        people=people,
+        roles=Roles(role_store, store, guard),
+        sessions=Sessions(session_store, store, role_store, passwords, lockout),
+        lockout=lockout,
+        own_password=OwnPassword(people, store, session_store, passwords, lockout),
+        tokens=Tokens(token_store, store, role_store),
+        depot=await asyncio.to_thread(_depot, settings),
+        depot_at=settings.depot_at,
     )
 
 
@@ -135,6 +144,10 @@ def _depot(settings: Settings) -> Depot | None:
         Contents(place),
         settling,
     )
+
+
+def _endpoints(parts: Parts) -> list[Endpoint]:
+    return endpoints(parts.people, parts.roles, parts.sessions, parts.lockout, parts.own_password, parts.tokens)
 
 
 def application(bus: Bus, history: History, parts: Parts, *, secure: bool) -> web.Application:

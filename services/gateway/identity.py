@@ -1,5 +1,6 @@
 """Who sends a request: the owner of an API token, of a session, or nobody."""
 
+import msgspec
 from aiohttp import web
 
 from contracts.errors import Unauthenticated
@@ -8,7 +9,9 @@ from services.gateway.sessions import cookie
 from services.gateway.sessions.sessions import Sessions
 from services.gateway.tokens.tokens import Tokens
 
-NOBODY = Principal(kind="anonymous", name="anonymous", via="none")
+
+def nobody(request: web.Request) -> Principal:
+    return Principal(kind="anonymous", name="anonymous", via="none", address=request.remote or "")
 
 
 class Identity:
@@ -17,7 +20,8 @@ class Identity:
         self._tokens = tokens
 
     async def of(self, request: web.Request, *, active: bool = True) -> Principal:
-        """Raises Unauthenticated for a token that does not work; a session that is over is nobody's.
+        """Who it is and where they are. Raises Unauthenticated for a token that does not work; a session that is over
+        is nobody's.
 
         `active` false only looks, and does not keep an idle session alive.
         """
@@ -26,7 +30,11 @@ class Identity:
             scheme, _, token = authorization.partition(" ")
             if scheme.lower() != "bearer":
                 raise Unauthenticated("auth.token_invalid", "Send the token as `Authorization: Bearer drv_…`.")
-            return await self._tokens.principal(token.strip())
-        if value := cookie.read(request):
-            return await self._sessions.principal(value, active=active) or NOBODY
-        return NOBODY
+            return _from(request, await self._tokens.principal(token.strip()))
+        value = cookie.read(request)
+        known = await self._sessions.principal(value, active=active) if value else None
+        return nobody(request) if known is None else _from(request, known)
+
+
+def _from(request: web.Request, principal: Principal) -> Principal:
+    return msgspec.structs.replace(principal, address=request.remote or "")

@@ -17,12 +17,11 @@ from contracts import registry
 from contracts.errors import Invalid
 from contracts.kinds import ANYONE, Call, Route
 from contracts.people import Principal
-from contracts.permissions import PERMISSIONS
-from runtime.authorize import authorize
+from runtime.authorize import Undeclared, authorize, check_declared
 from runtime.bus import Bus
 from services.gateway.edge import reading
 from services.gateway.edge.rates import Rates
-from services.gateway.identity import NOBODY, Identity
+from services.gateway.identity import Identity, nobody
 
 Q = TypeVar("Q")
 
@@ -34,10 +33,6 @@ LARGE_BODY = 8 * 1024
 """Above this a body is read in a thread: the worst of 1 MiB takes half a second."""
 STRANGERS_BODY = 64 * 1024
 """What calls without a login take; an enrolment has a few KiB."""
-
-
-class Undeclared(RuntimeError):
-    """A route whose permission is nowhere declared; the gateway does not start with one."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +69,7 @@ class Routes:
 
     def _of(self, page: Page, *, answered_here: bool) -> web.RouteDef:
         call, route = page.call, page.route
-        if call.needs != ANYONE and call.needs not in PERMISSIONS:
-            raise Undeclared(f"{call.subject} needs {call.needs!r}, which contracts/permissions.py does not declare")
+        check_declared(call)
         query = None if route.method in BODIES and not page.raw else reading.Query(call.request)
 
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -93,9 +87,9 @@ class Routes:
         """Who asks. What a person may do is decided where the call is answered; nobody gets no further than this."""
         if call.needs == ANYONE:
             self._anonymous.take(request.remote or "")
-            return NOBODY
+            return nobody(request)
         principal = await self._identity.of(request)
-        if principal == NOBODY:
+        if principal.kind == "anonymous":
             authorize(principal, call)
         return principal
 

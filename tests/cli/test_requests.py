@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import click
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +13,7 @@ from cli.client import API, encoded
 from contracts import hosts, registry, runs
 from contracts.kinds import Call
 from services.gateway.edge import reading
+from tests.smallest import smallest
 
 ROUTED = [call for call in registry.calls() if call.http]
 
@@ -33,24 +33,9 @@ def read_back(call: Call[Any, Any], path: str, body: bytes | None) -> Any:
     return reading.fit({**given, **named}, call.request)
 
 
-def example(call: Call[Any, Any]) -> Any:
-    """The smallest request: what is required, and nothing else."""
-    fields = msgspec.structs.fields(call.request)
-    small = {"targets": hosts.Targets(all=True), "calls": ["jobs.runs.start"], "roles": ["viewer"], "hosts": ["h-1"]}
-    texts = {
-        "user_key": "U" * 56,
-        "box_key": "b" * 44,
-        "name": "i-name",
-        "password": "long enough",
-        "scope": "group:web",
-    }
-    values = {each.name: small.get(each.name, texts.get(each.name, "word")) for each in fields if each.required}
-    return msgspec.convert(values, call.request)
-
-
 @pytest.mark.parametrize("call", ROUTED, ids=lambda call: call.subject)
 def test_the_smallest_request_of_every_call_arrives(call):
-    request = example(call)
+    request = smallest(call.request)
     assert read_back(call, *encoded(call.http, request)) == request
 
 

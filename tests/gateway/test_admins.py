@@ -40,6 +40,23 @@ async def test_the_last_admin_stays_even_when_two_disable_each_other_at_once(nat
                 break
 
 
+async def test_the_last_admin_cannot_give_the_role_away_either(nats, mongo):
+    async with running(settings(nats, mongo)) as address, Client(address) as first, Client(address) as second:
+        await first.log_in()
+        assert (await first.post(f"/people/{ADMIN}", {"roles": ["viewer"]})).reason == "person.last_admin"
+        assert (await first.get(f"/people/{ADMIN}")).json["revision"] == 1
+        other = another_admin()
+        await first.post("/people", other)
+        await second.log_in(other["name"])
+        answers = await asyncio.gather(
+            first.post(f"/people/{other['name']}", {"roles": ["viewer"]}),
+            second.post(f"/people/{ADMIN}/disable"),
+        )
+        assert len([p for p in await _people(first, second) if "admin" in p["roles"] and not p["disabled"]]) == 1
+        assert sorted(answer.status for answer in answers)[0] == 200
+        assert sorted(answer.status for answer in answers)[1] in {401, 403, 409}
+
+
 async def _people(*clients):
     for client in clients:
         answer = await client.get("/people")

@@ -280,7 +280,14 @@ async def test_lists_are_keys_repeated_and_booleans_are_words(address, tokens, o
     [(_, request, principal)] = others.reached
     assert request.idcs == ("js", "b,j")
     assert (request.states, request.online, request.limit) == (("standby",), False, 7)
-    assert principal == Principal(kind="person", name=principal.name, roles=("viewer",), via="token")
+    assert principal == Principal(
+        kind="person",
+        name=principal.name,
+        roles=("viewer",),
+        via="token",
+        address="127.0.0.1",
+        credential=principal.credential,
+    )
 
 
 async def test_a_service_that_is_away_is_named_as_such(admin):

@@ -21,7 +21,11 @@ async def forget_failures(address, database):
 async def test_login_answers_who_it_is_and_sets_a_cookie_that_scripts_cannot_read(browser):
     answer = await browser.log_in()
     assert answer.status == 200
-    assert answer.json == {"kind": "person", "name": ADMIN, "roles": ["admin"], "via": "session"}
+    who = answer.json
+    session = who.pop("credential")
+    assert session.startswith("s-")
+    told = {"name": ADMIN, "roles": ["admin"], "grants": [], "limited": False, "address": "127.0.0.1"}
+    assert who == {"kind": "person", "via": "session", **told}
     cookie = answer.headers["Set-Cookie"]
     assert cookie.startswith("drover=")
     for part in ("HttpOnly", "SameSite=Strict", "Path=/"):
@@ -109,7 +113,7 @@ async def test_the_eleventh_wrong_password_must_wait_and_so_must_the_right_one_t
         assert (await browser.log_in(person, "wrong password")).reason == "auth.wrong_password"
     refused = await browser.log_in(person)
     assert refused.status == 429
-    assert refused.reason == "http.too_many_requests"
+    assert refused.reason == "auth.locked_out"
     assert 0 < int(refused.headers["Retry-After"]) <= 15 * 60
     assert refused.json["details"] == {"retry_after_s": int(refused.headers["Retry-After"])}
 

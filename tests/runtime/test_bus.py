@@ -12,8 +12,10 @@ from structlog.testing import capture_logs
 from contracts import hosts, runs, subjects
 from contracts.errors import Conflict, Forbidden, Invalid, ServiceError, Unauthenticated, Unavailable
 from contracts.hosts import HostRef, Hosts, ListHosts
-from contracts.people import Principal
-from contracts.permissions import Role
+from contracts.kinds import Call
+from contracts.people import Nothing, Principal
+from contracts.permissions import Grant, Role, Scope
+from runtime.authorize import Undeclared
 from runtime.bus import StreamSettings, answer, streams
 from runtime.bus.connection import NoResponders
 from tests.conftest import service_bus
@@ -50,6 +52,30 @@ async def test_a_call_is_answered_and_the_handler_sees_who_asks(gateway, resourc
     reply = await gateway.call(hosts.list_hosts, ListHosts(search="web"), principal=VIEWER)
     assert reply.next == "more"
     assert seen == [("web", VIEWER)]
+
+
+async def test_who_asks_arrives_whole_whatever_their_scope_is_called(gateway, resources):
+    seen = []
+
+    async def list_hosts(_request, principal):
+        seen.append(principal)
+        return Hosts(hosts=[])
+
+    names = ("商城", 'a "b" \\ c\r\nd: e', *(f"{n}" + "x" * 190 for n in range(40)))
+    scope = Scope(businesses=names)
+    grants = tuple(Grant(permissions=("hosts:read",), scope=scope) for _ in range(8))
+    scoped = Principal(kind="person", name="kim", roles=("shop",), grants=grants, via="session", address="::1")
+    await resources.serve([answer(hosts.list_hosts, list_hosts)])
+    await gateway.call(hosts.list_hosts, ListHosts(), principal=scoped)
+    assert seen == [scoped]
+
+
+async def test_nothing_is_answered_while_one_of_the_calls_has_no_declared_permission(gateway, resources):
+    undeclared = Call("resources.secret", Nothing, Nothing, needs="hosts:whatever")
+    with pytest.raises(Undeclared, match="hosts:whatever"):
+        await resources.serve([answer(hosts.list_hosts, nobody), answer(undeclared, nobody)])
+    with pytest.raises(Unavailable):
+        await gateway.call(hosts.list_hosts, ListHosts(), principal=VIEWER)
 
 
 async def test_only_the_gateway_speaks_for_others(nats, resources):

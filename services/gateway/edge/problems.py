@@ -28,8 +28,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def too_many(retry_after_s: float) -> Invalid:
+    return wait("http.too_many_requests", "Too many attempts", retry_after_s)
+
+
+def wait(reason: str, why: str, retry_after_s: float) -> Invalid:
+    """The refusal of what may come again later."""
     seconds = max(1, math.ceil(retry_after_s))
-    return Invalid("http.too_many_requests", f"Too many attempts; wait {seconds} seconds.", {RETRY_AFTER: seconds})
+    return Invalid(reason, f"{why}; wait {seconds} seconds.", {RETRY_AFTER: seconds})
 
 
 def of_http(error: web.HTTPException) -> ServiceError:

@@ -21,13 +21,14 @@ log_in = Call(
     "gateway.login", LogIn, Principal, needs=ANYONE, http=post("/login"), summary="Log in; sets the session's cookie"
 )
 log_out = Call(
-    "gateway.logout", Nothing, Nothing, needs="tokens:own", http=post("/logout"), summary="Log out; ends the session"
+    "gateway.logout", Nothing, Nothing, needs="self:manage", http=post("/logout"), summary="Log out; ends the session"
 )
 
 
 def pages(sessions: Sessions) -> list[Page]:
     async def handle_log_in(request: web.Request, given: LogIn, _: Principal) -> web.Response:
-        value, principal = await sessions.log_in(given.name, given.password, request.remote or "")
+        user_agent = request.headers.get("User-Agent", "")
+        value, principal = await sessions.log_in(given.name, given.password, request.remote or "", user_agent)
         # The session is always a new one: a cookie that was there before, whoever set it, ends here.
         if before := cookie.read(request):
             await sessions.log_out(before)

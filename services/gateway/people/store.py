@@ -1,30 +1,27 @@
-"""People in MongoDB: collection `people`, keyed by name. `people_guard` has one document, see `disable`."""
+"""People in MongoDB: collection `people`, keyed by name."""
 
-import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 
 from contracts.errors import Conflict, NotFound
 from contracts.permissions import Role
-from runtime.mongo import Database, Document, DuplicateKeyError, Session, together
+from runtime import revisions
+from runtime.mongo import Database, Document, DuplicateKeyError, Session
 from services.gateway.people.model import KnownPerson
-
-_GUARD = "admins"
 
 
 class PeopleStore:
     def __init__(self, database: Database) -> None:
         self._people = database["people"]
-        self._guard = database["people_guard"]
-        self._database = database
 
     async def prepare(self) -> None:
-        """The guard must be there: two who insert it at once do not wait for each other, they collide."""
-        with contextlib.suppress(DuplicateKeyError):
-            await self._guard.insert_one({"_id": _GUARD, "changes": 0})
+        await self._people.create_index([("roles", 1), ("disabled", 1)])
 
-    async def add(self, person: KnownPerson) -> None:
+    async def add(self, person: KnownPerson, session: Session) -> None:
         """Raises Conflict if the name is taken."""
         try:
-            await self._people.insert_one(_document(person))
+            await self._people.insert_one(_document(person), session=session)
         except DuplicateKeyError:
             raise Conflict("person.exists", f"There is somebody called {person.name} already.") from None
 
@@ -35,44 +32,70 @@ class PeopleStore:
         document = await self._people.find_one({"_id": name})
         return None if document is None else _person(document)
 
+    async def get(self, name: str) -> KnownPerson:
+        """Raises NotFound."""
+        person = await self.find(name)
+        if person is None:
+            raise _nobody(name)
+        return person
+
     async def page(self, after: str, limit: int) -> list[KnownPerson]:
         cursor = self._people.find({"_id": {"$gt": after}}).sort("_id", 1).limit(limit)
         return [_person(document) async for document in cursor]
 
-    async def set_password_hash(self, name: str, old: str, new: str) -> None:
+    async def change(
+        self,
+        name: str,
+        seen: int | None,
+        change: Callable[[KnownPerson], KnownPerson],
+        *,
+        by: str,
+        at: datetime,
+        session: Session,
+    ) -> tuple[KnownPerson, KnownPerson]:
+        """The person before and after; a change that changes nothing is none.
+
+        Raises NotFound, and Conflict if somebody was faster.
+        """
+        document = await self._people.find_one({"_id": name}, session=session)
+        if document is None:
+            raise _nobody(name)
+        revisions.check(seen, document, "person.changed_meanwhile", name)
+        before = _person(document)
+        after = change(before)
+        if after == before:
+            return before, before
+        after = replace(after, revision=before.revision + 1, changed_by=by, changed_at=at)
+        await self._people.replace_one({"_id": name}, _document(after), session=session)
+        return before, after
+
+    async def anybody_with(self, role: str, session: Session) -> str | None:
+        """Somebody's name, if anybody has the role, disabled or not."""
+        document = await self._people.find_one({"roles": role}, {"_id": 1}, session=session)
+        return None if document is None else str(document["_id"])
+
+    async def any_admin(self, session: Session) -> bool:
+        which = {"roles": Role.ADMIN.value, "disabled": False}
+        return await self._people.find_one(which, {"_id": 1}, session=session) is not None
+
+    async def strengthen(self, name: str, old: str, new: str) -> None:
         """Keep a stronger hash of the same password, unless the password changed meanwhile."""
         await self._people.update_one({"_id": name, "password_hash": old}, {"$set": {"password_hash": new}})
 
-    async def disable(self, name: str) -> KnownPerson:
-        """Raises NotFound, and Conflict if this is the last admin.
 
-        Two admins who disable each other at the same moment both write the guard, so one of them waits and looks again.
-        """
-        return await together(self._database, lambda session: self._disable(name, session))
-
-    async def _disable(self, name: str, session: Session) -> KnownPerson:
-        await self._guard.update_one({"_id": _GUARD}, {"$inc": {"changes": 1}}, session=session)
-        document = await self._people.find_one({"_id": name}, session=session)
-        if document is None:
-            raise NotFound("person.unknown", f"There is nobody called {name}.")
-        if document["disabled"]:
-            return _person(document)
-        others = {"_id": {"$ne": name}, "roles": Role.ADMIN.value, "disabled": False}
-        if Role.ADMIN in document["roles"] and await self._people.find_one(others, session=session) is None:
-            raise Conflict("person.last_admin", f"{name} is the last admin, and somebody must be able to add people.")
-        change = {"$set": {"disabled": True}, "$inc": {"version": 1}}
-        await self._people.update_one({"_id": name}, change, session=session)
-        return _person({**document, "disabled": True, "version": document["version"] + 1})
+def _nobody(name: str) -> NotFound:
+    return NotFound("person.unknown", f"There is nobody called {name}.")
 
 
 def _document(person: KnownPerson) -> Document:
     return {
         "_id": person.name,
         "password_hash": person.password_hash,
-        "roles": [role.value for role in person.roles],
+        "roles": [str(role) for role in person.roles],
         "created_at": person.created_at,
         "disabled": person.disabled,
         "version": person.version,
+        **revisions.marks(person.revision, person.changed_by, person.changed_at),
     }
 
 
@@ -80,8 +103,11 @@ def _person(document: Document) -> KnownPerson:
     return KnownPerson(
         name=document["_id"],
         password_hash=document["password_hash"],
-        roles=tuple(Role(role) for role in document["roles"]),
+        roles=tuple(document["roles"]),
         created_at=document["created_at"],
         disabled=document["disabled"],
         version=document["version"],
+        revision=document["revision"],
+        changed_by=document["changed_by"],
+        changed_at=document["changed_at"],
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from contracts import sessions as contract
 from services.gateway.people.model import KnownPerson
 
 IDLE = timedelta(minutes=30)
@@ -19,11 +20,15 @@ FAILURES_WITHIN = timedelta(minutes=15)
 class Session:
     key: str
     """sha256 of the cookie."""
+    id: str
+    """What people call it by; it opens nothing."""
     person: str
     version: int
     """Of the person, when the session began."""
     created_at: datetime
     seen_at: datetime
+    address: str
+    user_agent: str
 
     @property
     def expires_at(self) -> datetime:
@@ -34,6 +39,23 @@ class Session:
         if person is None or person.disabled or person.version != self.version:
             return False
         return now < self.expires_at and now - self.seen_at < IDLE
+
+    def shown(self, current: str) -> contract.Session:
+        """`current` is the id of the session that asks."""
+        return contract.Session(
+            id=self.id,
+            person=self.person,
+            created_at=self.created_at,
+            seen_at=self.seen_at,
+            address=self.address,
+            user_agent=self.user_agent,
+            current=self.id == current,
+        )
+
+
+def readable(user_agent: str) -> str:
+    """What a browser says of itself, as a database can keep it."""
+    return user_agent.encode(errors="replace").decode().replace("\0", "")[:300]
 
 
 def wait_for_login(failures: Sequence[datetime], now: datetime) -> float:

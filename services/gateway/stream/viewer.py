@@ -15,7 +15,7 @@ from contracts.people import Principal
 from runtime.background import ended
 from runtime.bus import Bus
 from runtime.mongo import ConnectionFailure
-from services.gateway.identity import NOBODY, Identity
+from services.gateway.identity import Identity, nobody
 from services.gateway.metrics import Metrics
 from services.gateway.stream import sse
 from services.gateway.stream.feed import Feed, Told
@@ -161,7 +161,7 @@ class Streams:
             try:
                 now = await self._identity.of(request, active=False)
             except Unauthenticated:
-                now = NOBODY
+                now = nobody(request)
             except ConnectionFailure:
                 continue  # the database is away; ask again
             if now != principal:
