@@ -60,7 +60,7 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
     async with _database(settings) as database:
         stores = Stores(database, settings.box)
         await stores.prepare()
-        async with bus, Renderer() as renderer, HealthServer(bus, host=settings.http_host, port=settings.http_port):
+        async with Renderer() as renderer, bus, HealthServer(bus, host=settings.http_host, port=settings.http_port):
             await bus.serve(while_it_answers(_answers(stores, bus, renderer)))
             log.info("config.serving", instance=bus.instance)
             yield bus

@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from contracts.errors import Invalid
 from contracts.runs import MASK
@@ -223,3 +224,17 @@ def test_a_mask_that_stands_for_nothing_is_refused(text):
         keep_secrets(parse(text), earlier)
     assert refused.value.reason == "variables.secret_missing"
     assert refused.value.details["line"] == 1
+
+
+YAML = st.text(st.sampled_from("ab1.:-?&*!|>'\"%@`#,[]{}<~=_ \n\t\0\\é\ud800") | st.characters(), max_size=40)
+
+
+@given(YAML)
+def test_whatever_is_written_is_read_or_refused(text):
+    try:
+        document = parse(text)
+    except Invalid as refused:
+        assert refused.reason.startswith("variables.")
+        return
+    assert parse(as_yaml(document.values)).values == document.values
+    assert masked(parse(document.masked()).values) == masked(document.values)

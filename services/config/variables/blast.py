@@ -73,8 +73,9 @@ class BlastService:
         scope = await self._documents.reached(request.scope, principal, "variables:change")
         document = await asyncio.to_thread(parse, request.text)
         before = await self._documents.newest(scope)
-        after = Record(scope, before.revision + 1, document.masked(), keep_secrets(document, before.values))
-        changes = await asyncio.to_thread(lambda: list(model.changes(before.values, after.values)))
+        values = await asyncio.to_thread(keep_secrets, document, before.values)
+        after = Record(scope, before.revision + 1, document.masked(), values)
+        changes = await asyncio.to_thread(lambda: list(model.changes(before.values, values)))
         paths = [read(each.key) for each in changes]
         members, known = await self._members(scope)
         touched = Touched(request.limit)

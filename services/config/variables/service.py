@@ -60,7 +60,7 @@ class VariableService:
         for _ in range(TRIES):
             before = await self.newest(scope)
             model.check_seen(request.revision, before)
-            after = self._next(before, document, request.why, principal)
+            after = await asyncio.to_thread(_next, before, document, request.why, principal.name)
             if after is before or await self._documents.add(after):
                 break
         else:
@@ -106,11 +106,6 @@ class VariableService:
             raise model.no_version(scope, revision)
         return found
 
-    @staticmethod
-    def _next(before: Record, document: Document, why: str, principal: Principal) -> Record:
-        values = keep_secrets(document, before.values)
-        return model.next_version(before, document, values, why, principal.name, clock.now())
-
     async def _visible(self, records: Sequence[Record], reach: tuple[Reach, ...]) -> Sequence[Record]:
         if EVERYTHING in reach:
             return records
@@ -122,6 +117,10 @@ class VariableService:
             for each in records
             if str(each.scope) in seen or (each.scope.kind is ScopeKind.GROUP and covers_group(reach, each.scope.name))
         ]
+
+
+def _next(before: Record, document: Document, why: str, by: str) -> Record:
+    return model.next_version(before, document, keep_secrets(document, before.values), why, by, clock.now())
 
 
 def _summary(record: Record, search: str) -> ScopeSummary:
