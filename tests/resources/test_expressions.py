@@ -14,7 +14,7 @@ from services.resources.expressions.attributes import Kind
 from services.resources.expressions.globs import Wildcard, after_all_with, mongo_pattern, python_pattern
 from services.resources.expressions.lexer import MOST_BYTES
 from services.resources.expressions.parser import DEEPEST, MOST_TERMS, parse
-from services.resources.expressions.predicate import predicate
+from services.resources.expressions.predicate import Around, predicate
 from services.resources.expressions.query import condition
 from services.resources.expressions.tree import groups, labels
 from services.resources.hosts import addresses
@@ -45,7 +45,7 @@ HOST = {
 
 
 def fits(text, host=HOST, heard_after=NOW):
-    return predicate(parse(text, DECLARED), heard_after=heard_after)(host, host.get("groups", ()))
+    return predicate(parse(text, DECLARED))(host, Around(host.get("groups", ()), heard_after))
 
 
 def refused(text):
@@ -396,8 +396,8 @@ def test_mongodb_and_python_mean_the_same(collection, hosts, texts):
         tree = parse(text, DECLARED)
         query = condition(tree, lambda group: {"groups": group.name}, heard_after=NOW)
         by_query = [found["_id"] for found in collection.find(query).sort("_id")]
-        holds = predicate(tree, heard_after=NOW)
-        assert [each["_id"] for each in documents if holds(each, each["groups"])] == by_query, text
+        holds = predicate(tree)
+        assert [each["_id"] for each in documents if holds(each, Around(each["groups"], NOW))] == by_query, text
 
 
 @given(st.text("ab*?.", max_size=10), st.lists(st.text("ab.\n", max_size=12), min_size=1, max_size=5))

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from contracts import groups
 from contracts.groups import AskGroups, Group, GroupKind, ListMembers
 from contracts.hosts import HostClass
-from services.resources.expressions.parser import parse
 from services.resources.groups.catalogue import Catalogue, Stored
+from services.resources.groups.expression import read
 from tests.resources.people import VIEWER
 from tests.resources.test_expressions import EXPRESSIONS, HOST, NOW
 
@@ -99,14 +99,14 @@ def test_no_catalogue_lets_a_group_contain_itself(definitions):
     """Whatever is taken in, one after the other, has an order in which each group comes after those it uses."""
     stored = []
     for name, definition in zip(NAMES, definitions, strict=True):
-        known = Catalogue(stored, idcs=["js"], sets=["blue"], read=lambda text: parse(text, {}))
+        known = Catalogue(stored, idcs=["js"], sets=["blue"], read=lambda text: read(text, {}))
         uses = ("g",) if isinstance(definition, str) else tuple(definition)
         if known.cycle(name, uses):
             continue
         group = Group(name=name, kind=GroupKind.CUSTOM, groups=() if isinstance(definition, str) else tuple(definition))
         stored.append(Stored(group, f"key-{name}", uses))
-    catalogue = Catalogue(stored, idcs=["js"], sets=["blue"], read=lambda text: parse(text, {}))
-    inside = catalogue.inside(heard_after=NOW)({**HOST, "groups": ["key-g0"]})
+    catalogue = Catalogue(stored, idcs=["js"], sets=["blue"], read=lambda text: read(text, {}))
+    inside = catalogue.memberships({**HOST, "groups": ["key-g0"]}, heard_after=NOW)
     assert [each.name for each in inside][:3] == ["global", "idc:js", "set:blue"]
     for each in stored:
         catalogue.being_in([each.group.name], heard_after=NOW)

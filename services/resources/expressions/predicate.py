@@ -7,7 +7,7 @@ query says.
 from collections.abc import Callable, Container, Iterable, Mapping
 from datetime import datetime
 from operator import ge, gt, le, lt
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.resources.expressions.attributes import Kind
 from services.resources.expressions.globs import python_pattern
@@ -15,8 +15,18 @@ from services.resources.expressions.tree import And, Compared, Equals, Fits, InG
 from services.resources.hosts import addresses
 
 Document = Mapping[str, Any]
-Predicate = Callable[[Document, Container[str]], bool]
-"""Takes a host's document and the names of the groups that the host is in."""
+
+
+class Around(NamedTuple):
+    """What an expression may ask of a host beyond its document."""
+
+    groups: Container[str]
+    """Names of the groups that the host is in."""
+    heard_after: datetime
+    """A host that was heard since then is online."""
+
+
+Predicate = Callable[[Document, Around], bool]
 Reader = Callable[[Document], Iterable[Any]]
 
 _ORDERS: Mapping[Order, Callable[[int, int], bool]] = {
@@ -27,34 +37,34 @@ _ORDERS: Mapping[Order, Callable[[int, int], bool]] = {
 }
 
 
-def predicate(tree: Tree, *, heard_after: datetime) -> Predicate:
+def predicate(tree: Tree) -> Predicate:
     match tree:
         case And(parts):
-            return _all([predicate(each, heard_after=heard_after) for each in parts])
+            return _all([predicate(each) for each in parts])
         case Or(parts):
-            return _any([predicate(each, heard_after=heard_after) for each in parts])
+            return _any([predicate(each) for each in parts])
         case Not(part):
-            negated = predicate(part, heard_after=heard_after)
-            return lambda document, groups: not negated(document, groups)
+            negated = predicate(part)
+            return lambda document, around: not negated(document, around)
         case InGroup(name):
-            return lambda _, groups: name in groups
+            return lambda _, around: name in around.groups
         case Fits():
-            return _fits(tree, heard_after)
+            return _fits(tree)
 
 
 def _all(parts: list[Predicate]) -> Predicate:
-    return lambda document, groups: all(part(document, groups) for part in parts)
+    return lambda document, around: all(part(document, around) for part in parts)
 
 
 def _any(parts: list[Predicate]) -> Predicate:
-    return lambda document, groups: any(part(document, groups) for part in parts)
+    return lambda document, around: any(part(document, around) for part in parts)
 
 
-def _fits(part: Fits, heard_after: datetime) -> Predicate:
+def _fits(part: Fits) -> Predicate:
     attribute, others = part.attribute, [test for test in part.tests if not isinstance(test, Equals)]
     wanted = {_typed(test.value) for test in part.tests if isinstance(test, Equals)}
     if attribute.kind is Kind.PRESENCE:
-        return lambda document, _: _typed(_is_online(document, heard_after)) in wanted
+        return lambda document, around: _typed(_is_online(document, around.heard_after)) in wanted
     read = _reader(attribute.path, many=attribute.many)
     checks = [_check(read, test) for test in others]
     if wanted:

@@ -12,9 +12,10 @@ from typing import Any
 
 from contracts.errors import Invalid
 from contracts.groups import Group, GroupKind, Membership
-from services.resources.expressions.predicate import Predicate, predicate
+from services.resources.expressions.predicate import Around, Predicate
 from services.resources.expressions.query import condition
 from services.resources.expressions.tree import And, Fits, InGroup, Not, Or, Tree
+from services.resources.groups.expression import Expression
 from services.resources.groups.names import EVERY_HOST, GLOBAL, IDC, SET, of_idc, of_set, precedence
 from services.resources.hosts.criteria import NOBODY, Condition
 from services.resources.hosts.document import GROUPS
@@ -44,16 +45,16 @@ class Size:
 
 class Catalogue:
     def __init__(
-        self, stored: Iterable[Stored], *, idcs: Iterable[str], sets: Iterable[str], read: Callable[[str], Tree]
+        self, stored: Iterable[Stored], *, idcs: Iterable[str], sets: Iterable[str], read: Callable[[str], Expression]
     ) -> None:
-        """`read` makes the tree of an expression, and may remember it."""
+        """`read` reads an expression, and may remember it."""
         self._read = read
         self._stored = {each.group.name: each for each in stored}
         themselves = [EVERY_HOST, *map(of_idc, idcs), *map(of_set, sets)]
         self._groups = {each.name: each for each in themselves} | {
             name: each.group for name, each in self._stored.items()
         }
-        self._sizes: dict[str, Size | None] = {}
+        self._sizes: dict[str, Size] = {}
 
     def __contains__(self, name: str) -> bool:
         return name in self._groups
@@ -121,7 +122,7 @@ class Catalogue:
         return condition(tree, lambda part: self._being_in((part.name,), heard_after), heard_after=heard_after)
 
     def _size(self, names: Iterable[str]) -> Size:
-        """How large the condition of being in one of the groups is. Raises Invalid if a group contains itself."""
+        """How large the condition of being in one of the groups is."""
         sizes = [self._size_of(group) for group in self._dynamic(self._closure(names))]
         return Size(4 + sum(each.terms for each in sizes), 2 + max((each.levels for each in sizes), default=0))
 
@@ -140,33 +141,35 @@ class Catalogue:
 
     def _size_of(self, group: Group) -> Size:
         if group.name not in self._sizes:
-            self._sizes[group.name] = None  # until it is known: whoever meets this has gone in a circle
             self._sizes[group.name] = self._size_of_tree(self._tree(group))
-        size = self._sizes[group.name]
-        if size is None:
-            raise Invalid("group.cycle", f"The group {group.name} contains itself.")
-        return size
+        return self._sizes[group.name]
 
-    def inside(self, *, heard_after: datetime) -> Callable[[Document], list[Membership]]:
-        """Says of a host's document in which groups it is, from the lowest precedence to the highest.
+    def memberships(self, document: Document, *, heard_after: datetime) -> list[Membership]:
+        """In which groups a host is, from the lowest precedence to the highest.
 
         Raises Invalid if a group has an expression that does not hold any more.
         """
-        order = [self._groups[name] for name in self._order({})]
-        predicates = {
-            group.name: predicate(self._tree(group), heard_after=heard_after) for group in order if group.expression
-        }
-        of_key = {each.key: name for name, each in self._stored.items() if not each.group.expression}
+        found = _by_themselves(document)
+        found |= {self._of_key[key] for key in document.get(GROUPS) or () if key in self._of_key}
+        around = Around(found, heard_after)
+        for name, holds, nested in self._used_before_users:
+            if (holds is not None and holds(document, around)) or not found.isdisjoint(nested):
+                found.add(name)
+        return sorted(map(self._membership, found), key=precedence)
 
-        def memberships(document: Document) -> list[Membership]:
-            found = _by_themselves(document)
-            found |= {of_key[key] for key in document.get(GROUPS) or () if key in of_key}
-            for group in order:
-                if _is_in(group, predicates.get(group.name), document, found):
-                    found.add(group.name)
-            return sorted(map(self._membership, found), key=precedence)
+    @cached_property
+    def _of_key(self) -> dict[str, str]:
+        return {each.key: name for name, each in self._stored.items() if not each.group.expression}
 
-        return memberships
+    @cached_property
+    def _used_before_users(self) -> list[tuple[str, Predicate | None, tuple[str, ...]]]:
+        """Name, predicate and nested groups of all whose members depend on more than who was put in."""
+        groups = [self._groups[name] for name in self._order({})]
+        return [
+            (each.name, self._expression(each).holds if each.expression else None, each.groups)
+            for each in groups
+            if each.expression or each.groups
+        ]
 
     def _membership(self, name: str) -> Membership:
         group = self._groups.get(name)
@@ -193,9 +196,12 @@ class Catalogue:
 
     def read(self, text: str) -> Tree:
         """Raises Invalid."""
-        return self._read(text)
+        return self._read(text).tree
 
     def _tree(self, group: Group) -> Tree:
+        return self._expression(group).tree
+
+    def _expression(self, group: Group) -> Expression:
         try:
             return self._read(group.expression)
         except Invalid as error:
@@ -214,9 +220,3 @@ def _refuse_large(size: Size, what: str) -> None:
 def _by_themselves(document: Document) -> set[str]:
     found = {GLOBAL, IDC + document["idc"]}
     return found | {SET + document["host_set"]} if document.get("host_set") else found
-
-
-def _is_in(group: Group, holds: Predicate | None, document: Document, found: set[str]) -> bool:
-    if holds is not None:
-        return holds(document, found)
-    return any(used in found for used in group.groups)

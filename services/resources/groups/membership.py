@@ -64,11 +64,11 @@ class MembershipService:
 
 
 def _answered(documents: Sequence[dict[str, Any]], language: Language, seen: Sequence[Scope]) -> GroupsOfHosts:
-    inside = language.catalogue.inside(heard_after=language.heard_after)
     found: list[HostGroups] = []
     room = ROOM_BYTES
     for number, document in enumerate(documents):
-        groups = [each for each in inside(document) if sees_group(seen, each.name)]
+        inside = language.catalogue.memberships(document, heard_after=language.heard_after)
+        groups = [each for each in inside if sees_group(seen, each.name)]
         each = HostGroups(host=_seen(to_host(document), language), groups=groups)
         room -= len(msgspec.json.encode(each))
         if room < 0 and found:

@@ -17,9 +17,8 @@ import msgspec
 from contracts.groups import Group
 from runtime.mongo import Database, Document, Session, together
 from services.resources.expressions.attributes import Kind
-from services.resources.expressions.parser import parse
-from services.resources.expressions.tree import Tree
 from services.resources.groups.catalogue import Catalogue, Stored
+from services.resources.groups.expression import Expression, read
 
 READ_EXPRESSIONS = 10_000
 _NEWEST = "newest"
@@ -55,7 +54,7 @@ class GroupStore:
         async def once(session: Session) -> Stored:
             stored = change(await self._next_catalogue(session))
             await self._groups.replace_one(
-                {"_id": stored.group.name}, _to_document(stored), upsert=True, session=session
+                {"_id": stored.group.name}, to_document(stored), upsert=True, session=session
             )
             return stored
 
@@ -84,7 +83,7 @@ class GroupStore:
         remembered = self._remembered
         if remembered is None or remembered.mark != mark:
             documents = await self._groups.find({}, session=session).hint("_id_").to_list(None)
-            stored = await asyncio.to_thread(lambda: tuple(map(_to_stored, documents)))
+            stored = await asyncio.to_thread(lambda: tuple(map(to_stored, documents)))
         elif remembered.made_of == (idcs, sets):
             return remembered.catalogue
         else:
@@ -98,11 +97,11 @@ def new_key() -> str:
     return f"g-{secrets.token_hex(6)}"
 
 
-def _reader(declared: dict[str, Kind]) -> Callable[[str], Tree]:
-    return lru_cache(READ_EXPRESSIONS)(partial(parse, declared=declared))
+def _reader(declared: dict[str, Kind]) -> Callable[[str], Expression]:
+    return lru_cache(READ_EXPRESSIONS)(partial(read, declared=declared))
 
 
-def _to_document(stored: Stored) -> Document:
+def to_document(stored: Stored) -> Document:
     document: dict[str, Any] = msgspec.structs.asdict(stored.group)
     return {
         "_id": document.pop("name"),
@@ -115,6 +114,6 @@ def _to_document(stored: Stored) -> Document:
     }
 
 
-def _to_stored(document: Document) -> Stored:
+def to_stored(document: Document) -> Stored:
     group = msgspec.convert(document | {"name": document["_id"]}, Group)
     return Stored(group, document["key"], tuple(document["uses"]))
