@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 
-NAMES = ("fleet", "plane", "ingest", "idle")
+NAMES = ("fleet", "plane", "ingest", "idle", "targets")
 
 
 def main() -> None:

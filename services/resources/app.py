@@ -87,7 +87,6 @@ class Stores:
     def __init__(self, database: Database, *, window_s: float, idcs: Collection[str]) -> None:
         self.hosts = HostStore(database)
         self.targets = TargetStore(database)
-        self.groups = GroupStore(database, idcs=idcs)
         self.members = MemberStore(database)
         self.tokens = JoinTokenStore(database)
         self.challenges = ChallengeStore(database)
@@ -95,6 +94,7 @@ class Stores:
         self.history = HistoryStore(database)
         self.places = PlaceStore(database)
         self.attributes = AttributeStore(database)
+        self.groups = GroupStore(database, self.places, self.attributes)
         self.editor = HostEditor(database, self.hosts, self.history, self.places, self.attributes)
         self.ending = Ending(database, self.hosts, self.revocations, self.history)
         self.integrations = IntegrationStore(database, self.revocations)
@@ -160,8 +160,8 @@ def _answers(
             host=HostService(stores.hosts, groups, stores.editor, bus, window_s=window_s),
             bulk=BulkService(stores.hosts, groups, stores.editor, bus),
             history=HistoryService(stores.history, stores.hosts, groups),
-            places=TopologyService(stores.places, idcs=told.relays),
-            attributes=AttributeService(stores.attributes),
+            places=TopologyService(stores.places, stores.groups, idcs=told.relays),
+            attributes=AttributeService(stores.attributes, stores.groups),
             group=GroupService(stores.groups, stores.members, groups),
             membership=MembershipService(stores.members, groups),
             targets=TargetService(stores.targets, groups, window_s=window_s),

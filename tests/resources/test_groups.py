@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from contracts import groups, hosts
+from contracts import groups, hosts, topology
 from contracts.errors import Conflict, Forbidden, Invalid, NotFound
 from contracts.groups import (
     ChangeGroup,
@@ -18,6 +18,7 @@ from contracts.groups import (
     PreviewExpression,
 )
 from contracts.hosts import ChangeHost, HostState, RevokeHost
+from contracts.topology import AttributeRef, AttributeType, DeclareAttribute, PlaceKind, PlaceRef
 from tests.resources.people import OPERATOR, VIEWER
 
 
@@ -82,7 +83,8 @@ async def test_a_host_that_does_not_exist_is_told_and_nothing_is_made(ask):
 
 async def test_some_groups_exist_by_themselves(ask):
     a, b = await ask.host("js"), await ask.host("bj")
-    await ask.database["hosts"].update_one({"_id": b}, {"$set": {"host_set": "blue"}})
+    await ask.places("set:blue")
+    await ask(hosts.change_host, ChangeHost(host=b, host_set="blue"))
     found = (await ask(groups.list_groups, ListGroups())).groups
     assert [(each.name, each.kind) for each in found] == [
         ("global", "global"), ("idc:bj", "idc"), ("idc:js", "idc"), ("idc:mgmt", "idc"), ("set:blue", "set"),
@@ -228,6 +230,39 @@ async def test_a_group_that_others_use_is_not_deleted(ask):
     for name in ("b", "c", "a"):
         await ask(groups.delete_group, GroupRef(name=name))
     await refused(NotFound, "group.unknown", ask(groups.delete_group, GroupRef(name="a")))
+
+
+async def test_what_a_group_speaks_of_is_not_deleted(ask):
+    await ask.places("set:blue", "set:green")
+    for name, kind in (
+        ("slots", AttributeType.INTEGER),
+        ("gpu", AttributeType.BOOLEAN),
+        ("owner", AttributeType.STRING),
+    ):
+        await ask(topology.declare_attribute, DeclareAttribute(name=name, type=kind))
+    host = await ask.host()
+    await ask(hosts.change_host, ChangeHost(host=host, attributes={"slots": 4, "gpu": True, "owner": "ann"}))
+    await ask.group("big", expression="attributes.slots >= 4 and attributes.gpu and attr.owner = a*")
+    await ask.group("blue", groups=("set:blue",))
+    await ask.group("green", expression="not group(set:green)")
+    assert await members(ask, "big") == await members(ask, "green") == [host]
+    await ask(hosts.change_host, ChangeHost(host=host, attributes={}))
+    assert await members(ask, "big") == []
+    error = await refused(Conflict, "attribute.in_use", ask(topology.delete_attribute, AttributeRef(name="gpu")))
+    assert "The group big asks for gpu" in error.message
+    for name in ("blue", "green"):
+        error = await refused(
+            Conflict, "place.in_use", ask(topology.delete_place, PlaceRef(kind=PlaceKind.SET, path=name))
+        )
+        assert f"The group {name} names the set {name}" in error.message
+        await ask(groups.delete_group, GroupRef(name=name))
+        await ask(topology.delete_place, PlaceRef(kind=PlaceKind.SET, path=name))
+    wrong = ask(groups.preview_expression, PreviewExpression(expression="attributes.slots = four"))
+    assert (await refused(Invalid, "expression.malformed", wrong)).details["column"] == 20
+    await ask(groups.delete_group, GroupRef(name="big"))
+    await ask(topology.delete_attribute, AttributeRef(name="gpu"))
+    gone = ask(groups.preview_expression, PreviewExpression(expression="not attributes.gpu"))
+    assert (await refused(Invalid, "expression.unknown_attribute", gone)).details["column"] == 5
 
 
 async def test_a_group_is_not_used_and_deleted_at_once(ask):

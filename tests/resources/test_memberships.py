@@ -4,9 +4,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts import groups
+from contracts import groups, hosts
 from contracts.groups import AskGroups, Group, GroupKind, ListMembers
-from contracts.hosts import HostClass
+from contracts.hosts import ChangeHost, HostClass
 from services.resources.groups.catalogue import Catalogue, Stored
 from services.resources.groups.expression import read
 from tests.resources.people import VIEWER
@@ -21,8 +21,9 @@ async def of_hosts(ask, *hosts):
 
 
 async def test_groups_come_from_the_lowest_precedence_to_the_highest(ask):
+    await ask.places("set:blue")
     host = await ask.host("js", tags=("web",))
-    await ask.database["hosts"].update_one({"_id": host}, {"$set": {"host_set": "blue"}})
+    await ask(hosts.change_host, ChangeHost(host=host, host_set="blue"))
     for name, number, members in (
         ("zz", 5, {"hosts": (host,)}),
         ("b", 50, {"expression": "tag = web"}),

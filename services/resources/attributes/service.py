@@ -1,5 +1,7 @@
 """What people do with declared attributes. Each public method is one use case."""
 
+import asyncio
+
 import msgspec
 import structlog
 from msgspec import UNSET
@@ -18,13 +20,14 @@ from runtime import revisions
 from runtime.mongo import now
 from services.resources.attributes import model
 from services.resources.attributes.store import AttributeStore
+from services.resources.groups.store import GroupStore
 
 log = structlog.get_logger()
 
 
 class AttributeService:
-    def __init__(self, attributes: AttributeStore) -> None:
-        self._attributes = attributes
+    def __init__(self, attributes: AttributeStore, groups: GroupStore) -> None:
+        self._attributes, self._groups = attributes, groups
 
     async def list(self, request: ListAttributes, _: Principal) -> DeclaredAttributes:
         found = await self._attributes.page(request)
@@ -68,6 +71,9 @@ class AttributeService:
             raise Conflict(
                 "attribute.in_use", f"{host} has the attribute {request.name}. Take it from all hosts first."
             )
+        catalogue = await self._groups.catalogue()
+        if group := await asyncio.to_thread(catalogue.asking_for, request.name):
+            raise Conflict("attribute.in_use", f"The group {group} asks for {request.name}. Change the group first.")
         await self._attributes.delete(request.name)
         log.info("attribute.deleted", attribute=request.name, by=principal.name)
         return attribute

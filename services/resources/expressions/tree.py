@@ -91,6 +91,11 @@ def labels(tree: Tree) -> dict[str, int]:
     return found
 
 
+def asked(tree: Tree) -> Iterator[Attribute]:
+    """The attributes that a tree names, as often as it names them."""
+    return (leaf.attribute for leaf in leaves(tree) if isinstance(leaf, Fits))
+
+
 def leaves(tree: Tree) -> Iterator[Fits | InGroup]:
     match tree:
         case Not(part):

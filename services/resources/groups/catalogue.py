@@ -12,9 +12,10 @@ from typing import Any
 
 from contracts.errors import Invalid
 from contracts.groups import Group, GroupKind, Membership
+from services.resources.expressions.attributes import CUSTOM
 from services.resources.expressions.predicate import Around, Predicate
 from services.resources.expressions.query import condition
-from services.resources.expressions.tree import And, Fits, InGroup, Not, Or, Tree
+from services.resources.expressions.tree import And, Fits, InGroup, Not, Or, Tree, asked
 from services.resources.groups.expression import Expression
 from services.resources.groups.names import EVERY_HOST, GLOBAL, IDC, SET, of_idc, of_set, precedence
 from services.resources.hosts.criteria import NOBODY, Condition
@@ -78,6 +79,14 @@ class Catalogue:
     def users(self, name: str) -> list[str]:
         """The groups that use this one, sorted."""
         return sorted(other for other, each in self._stored.items() if name in each.uses)
+
+    def asking_for(self, attribute: str) -> str:
+        """A group whose expression asks for the attribute that people declared; empty if there is none."""
+        wanted = (CUSTOM, attribute)
+        for each in self._stored.values():
+            if each.group.expression and any(leaf.path == wanted for leaf in asked(self._tree(each.group))):
+                return each.group.name
+        return ""
 
     def cycle(self, name: str, uses: Iterable[str]) -> list[str]:
         """The way from the group to itself, if it were to use these; empty if there is none."""

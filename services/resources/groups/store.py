@@ -7,7 +7,7 @@ again.
 
 import asyncio
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -15,38 +15,55 @@ from typing import Any
 import msgspec
 
 from contracts.groups import Group
+from contracts.topology import AttributeType, PlaceKind
 from runtime.mongo import Database, Document, Session, together
+from services.resources.attributes.store import AttributeStore
 from services.resources.expressions.attributes import Kind
 from services.resources.groups.catalogue import Catalogue, Stored
 from services.resources.groups.expression import Expression, read
+from services.resources.topology.store import PlaceStore
 
 READ_EXPRESSIONS = 10_000
-_NEWEST = "newest"
+NEWEST = "newest"
+KINDS = {
+    AttributeType.STRING: Kind.TEXT,
+    AttributeType.CHOICE: Kind.TEXT,
+    AttributeType.INTEGER: Kind.NUMBER,
+    AttributeType.BOOLEAN: Kind.YES_NO,
+}
+
+
+@dataclass(frozen=True)
+class Around:
+    """What groups and expressions may speak of besides."""
+
+    idcs: tuple[str, ...]
+    sets: tuple[str, ...]
+    declared: dict[str, Kind]
 
 
 @dataclass(frozen=True)
 class Remembered:
     mark: str
     stored: tuple[Stored, ...]
+    around: Around
+    read: Callable[[str], Expression]
     catalogue: Catalogue
-    made_of: object
 
 
 class GroupStore:
-    def __init__(self, database: Database, *, idcs: Collection[str]) -> None:
-        """`idcs` are those that have a relay."""
-        self._database, self._idcs = database, idcs
-        self._groups, self._marks, self._hosts = database["groups"], database["group_marks"], database["hosts"]
-        self._read = _reader({})
+    def __init__(self, database: Database, places: PlaceStore, attributes: AttributeStore) -> None:
+        self._database, self._places, self._attributes = database, places, attributes
+        self._groups, self._marks = database["groups"], database["group_marks"]
         self._remembered: Remembered | None = None
 
     async def prepare(self) -> None:
         # Made now, since two transactions that both made it would only be in each other's way.
-        await self._marks.update_one({"_id": _NEWEST}, {"$setOnInsert": {"mark": ""}}, upsert=True)
+        await self._marks.update_one({"_id": NEWEST}, {"$setOnInsert": {"mark": ""}}, upsert=True)
 
     async def catalogue(self) -> Catalogue:
         """As the groups are now."""
-        return await self._catalogue(await self._marks.find_one({"_id": _NEWEST}), None)
+        return await self._catalogue(await self._marks.find_one({"_id": NEWEST}), None)
 
     async def save(self, change: Callable[[Catalogue], Stored]) -> Stored:
         """Write what `change` makes of the catalogue; it may be called again, and may refuse."""
@@ -73,24 +90,29 @@ class GroupStore:
     async def _next_catalogue(self, session: Session) -> Catalogue:
         """The newest one, for the only transaction that changes it now."""
         new = {"$set": {"mark": secrets.token_hex(8)}}
-        before = await self._marks.find_one_and_update({"_id": _NEWEST}, new, upsert=True, session=session)
+        before = await self._marks.find_one_and_update({"_id": NEWEST}, new, upsert=True, session=session)
         return await self._catalogue(before, session)
 
     async def _catalogue(self, newest: Document | None, session: Session | None) -> Catalogue:
-        mark = newest["mark"] if newest else ""
-        sets = sorted(name for name in await self._hosts.distinct("host_set") if name)
-        idcs = sorted({*self._idcs, *await self._hosts.distinct("idc")})
-        remembered = self._remembered
-        if remembered is None or remembered.mark != mark:
+        mark, around, remembered = newest["mark"] if newest else "", await self._look_around(), self._remembered
+        if remembered is not None and (remembered.mark, remembered.around) == (mark, around):
+            return remembered.catalogue
+        if remembered is not None and remembered.mark == mark:
+            stored = remembered.stored
+        else:
             documents = await self._groups.find({}, session=session).hint("_id_").to_list(None)
             stored = await asyncio.to_thread(lambda: tuple(map(to_stored, documents)))
-        elif remembered.made_of == (idcs, sets):
-            return remembered.catalogue
-        else:
-            stored = remembered.stored
-        catalogue = Catalogue(stored, idcs=idcs, sets=sets, read=self._read)
-        self._remembered = Remembered(mark, stored, catalogue, (idcs, sets))
+        same = remembered is not None and remembered.around.declared == around.declared
+        reader = remembered.read if remembered is not None and same else _reader(around.declared)
+        catalogue = Catalogue(stored, idcs=around.idcs, sets=around.sets, read=reader)
+        self._remembered = Remembered(mark, stored, around, reader, catalogue)
         return catalogue
+
+    async def _look_around(self) -> Around:
+        idcs, sets, attributes = await asyncio.gather(
+            self._places.paths(PlaceKind.IDC), self._places.paths(PlaceKind.SET), self._attributes.declared()
+        )
+        return Around(tuple(idcs), tuple(sets), {name: KINDS[each.type] for name, each in attributes.items()})
 
 
 def new_key() -> str:

@@ -9,6 +9,7 @@ from contracts.errors import Conflict, NotFound
 from contracts.people import Principal
 from contracts.topology import ChangePlace, CreatePlace, ListPlaces, Place, PlaceKind, PlaceRef, Places
 from runtime import revisions
+from services.resources.groups.store import GroupStore
 from services.resources.topology import model
 from services.resources.topology.model import Spot, above
 from services.resources.topology.store import PlaceStore
@@ -20,9 +21,9 @@ class TopologyService:
     """A host that is moved into a place in the very moment in which the place is deleted may keep its name; it can be
     moved elsewhere, or the place made again."""
 
-    def __init__(self, places: PlaceStore, *, idcs: Collection[str]) -> None:
+    def __init__(self, places: PlaceStore, groups: GroupStore, *, idcs: Collection[str]) -> None:
         """`idcs` are those that have a relay."""
-        self._places, self._idcs = places, idcs
+        self._places, self._groups, self._idcs = places, groups, idcs
 
     async def list(self, request: ListPlaces, _: Principal) -> Places:
         found = await self._places.page(request)
@@ -63,6 +64,8 @@ class TopologyService:
             raise Conflict("place.in_use", f"{Spot(below.kind, below.path)} lies in the {spot}. Delete it first.")
         if hosts := await self._places.hosts(spot):
             raise Conflict("place.in_use", f"{hosts} hosts name the {spot}. Move them first.", {"hosts": hosts})
+        if users := (await self._groups.catalogue()).users(spot.id):
+            raise Conflict("place.in_use", f"The group {users[0]} names the {spot}. Change the group first.")
         await self._places.delete(spot)
         log.info("place.deleted", place=spot.id, by=principal.name)
         return place
