@@ -20,6 +20,7 @@ from cli.commands.role import role_group
 from cli.commands.run import run_group
 from cli.commands.sessions import session_group
 from cli.commands.start import start_run
+from cli.commands.stored_scripts import script_group
 from cli.commands.template import template_group
 from cli.commands.tokens import join_token_group, token_group
 from cli.commands.variables import var_group
@@ -114,6 +115,7 @@ for command in (
     group_group,
     file_group,
     account_group,
+    script_group,
     run_group,
     var_group,
     template_group,

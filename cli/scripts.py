@@ -11,6 +11,7 @@ import msgspec
 from cli.terminal import can_ask
 from contracts.agents import Language
 from contracts.runs import Parameter, Variable
+from contracts.scripts import DeclaredParameter, ParameterType
 
 FROM_STDIN = "-"
 
@@ -82,3 +83,33 @@ def _masked(word: str, environ: Mapping[str, str]) -> Parameter:
     if not can_ask():
         raise click.UsageError(f"--secret {name}: set it in the environment, or give {name}=@FILE")
     return Parameter(name=name, value=click.prompt(f"{name} (not shown)", hide_input=True, err=True), masked=True)
+
+
+_SECRET = "secret"  # noqa: S105  a word of the language of declarations
+
+
+def declaration(word: str) -> DeclaredParameter:
+    """NAME[:TYPE][!][=DEFAULT], where TYPE is also `secret`, or choices separated by bars."""
+    head, equals, default = word.partition("=")
+    required = head.endswith("!")
+    name, _, kind = head.removesuffix("!").partition(":")
+    _check_name("--param", name)
+    types = set(ParameterType) - {ParameterType.CHOICE}
+    choices = tuple(kind.split("|")) if "|" in kind else ()
+    if kind not in {"", _SECRET, *types} and not choices:
+        raise click.UsageError(f"--param {word!r}: the type is {', '.join(sorted(types))}, secret, or a|b|c")
+    return DeclaredParameter(
+        name=name,
+        type=ParameterType.CHOICE if choices else ParameterType(kind) if kind in types else ParameterType.STRING,
+        choices=choices,
+        default=default if equals else None,
+        required=required,
+        masked=kind == _SECRET,
+    )
+
+
+def declared(parameter: DeclaredParameter) -> str:
+    """The same, the other way round."""
+    kind = _SECRET if parameter.masked else "|".join(parameter.choices) or parameter.type
+    default = "" if parameter.default is None else f"={parameter.default}"
+    return f"{parameter.name}:{kind}{'!' if parameter.required else ''}{default}"

@@ -205,6 +205,9 @@ REASONS: dict[str, Reason] = {
     # runs
     "run.unknown": Reason(404, "There is no such run.", "See `drover run list`."),
     "run.host_unknown": Reason(404, "The host is not part of this run.", "See `drover run show`."),
+    "run.parameter_unknown": Reason(422, "The script has no such parameter.", "See `drover script show`."),
+    "run.parameter_missing": Reason(422, "The script needs a parameter that was not given.", "Give it a value."),
+    "run.parameter_misfit": Reason(422, "A parameter's value is not of its type.", "Give one that is."),
     "run.script_not_stored": Reason(403, "Whoever asks may start stored scripts only.", "Choose a stored script."),
     "run.script_too_large": Reason(413, "The script is larger than 512 KiB.", "Distribute it as a file."),
     "run.arguments_too_large": Reason(
@@ -233,6 +236,21 @@ REASONS: dict[str, Reason] = {
     "account.not_here": Reason(422, "The account may not be used on some of the hosts.", "Choose others of either."),
     "account.ambiguous": Reason(422, "The hosts' groups have different default accounts.", "Name the one you mean."),
     "account.moved": Reason(409, "The account is another OS user than when the run started.", "Start a new run."),
+    # stored scripts
+    "script.unknown": Reason(404, "There is no such script.", "See `drover script list`."),
+    "script.version_unknown": Reason(404, "The script has no such version.", "See `drover script show`."),
+    "script.exists": Reason(409, "There is a script of that name.", "Choose another name, or save a version of it."),
+    "script.changed_meanwhile": Reason(409, "Somebody changed the script meanwhile.", "Look again, then change it."),
+    "script.too_large": Reason(413, "The script is larger than 512 KiB.", "Distribute it as a file."),
+    "script.too_different": Reason(422, "The versions differ too much to say how.", "Look at both."),
+    "script.bad_parameter": Reason(422, "A declared parameter makes no sense.", "Correct the declaration."),
+    "script.wrong_state": Reason(409, "The version's state does not allow this.", "Look at the script."),
+    "script.has_errors": Reason(409, "A checker found errors, so it cannot go online.", "Save a version without them."),
+    "script.not_yours": Reason(403, "Only its owner and those who vet may change it.", "Clone it, or ask them."),
+    "script.outside": Reason(403, "The tags would leave the scope of whoever asks.", "Keep to the tags of your scope."),
+    "script.not_online": Reason(409, "No version of the script is online.", "Name a version, or put one online."),
+    "script.retired": Reason(409, "That version is retired.", "Choose another, or put it online again."),
+    "script.draft": Reason(409, "Nobody vetted that version yet.", "Have it put online, or run what is online."),
     # what an agent refuses, and why a host has no result
     "grant.missing": Reason(422, "The command carries no grant.", "Only the jobs service commands agents."),
     "grant.malformed": Reason(422, "The grant cannot be read.", "Are jobs service and agent of compatible versions?"),

@@ -12,6 +12,8 @@ from contracts import (
     people,
     roles,
     runs,
+    script_search,
+    scripts,
     sessions,
     templates,
     topology,
@@ -22,7 +24,7 @@ from contracts.kinds import Call, Event
 SPEAKERS: tuple[ModuleType, ...] = (
     *(people, roles, sessions),
     *(hosts, topology, edits, groups),
-    *(accounts, files, variables, templates),
+    *(accounts, scripts, script_search, files, variables, templates),
     runs,
 )
 

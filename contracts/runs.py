@@ -20,6 +20,15 @@ MASK = "••••••"
 """What stands where a masked value was."""
 
 
+ScriptName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}" + END)]
+
+
+class StoredScript(Struct, frozen=True, kw_only=True):
+    name: ScriptName
+    version: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """0: the one that is online."""
+
+
 class Parameter(Struct, frozen=True, kw_only=True):
     """Read in the script by `drover_param NAME`. A masked value is sealed to each host and never shown again."""
 

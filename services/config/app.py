@@ -14,10 +14,15 @@ from runtime.settings import load
 from runtime.signing import Box
 from services.config.accounts.service import AccountService
 from services.config.accounts.store import AccountStore
-from services.config.endpoints import endpoints
+from services.config.endpoints import endpoints, script_endpoints
 from services.config.files.service import FileService
 from services.config.files.store import FileStore
 from services.config.memberships import Memberships
+from services.config.scripts.checking import Checker, shellcheck
+from services.config.scripts.processes import Processes
+from services.config.scripts.reading import ScriptReading
+from services.config.scripts.service import ScriptService
+from services.config.scripts.store import ScriptStore
 from services.config.settings import Settings
 from services.config.templates.previews import PreviewService
 from services.config.templates.rendering import Renderer
@@ -39,11 +44,12 @@ class Stores:
     def __init__(self, database: Database, box: Box) -> None:
         self.accounts = AccountStore(database)
         self.files = FileStore(database)
+        self.scripts = ScriptStore(database)
         self.variables = VariableStore(database, box)
         self.templates = TemplateStore(database)
 
     async def prepare(self) -> None:
-        for each in (self.accounts, self.files, self.variables, self.templates):
+        for each in (self.accounts, self.files, self.scripts, self.variables, self.templates):
             await each.prepare()
 
 
@@ -61,7 +67,8 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
         stores = Stores(database, settings.box)
         await stores.prepare()
         async with Renderer() as renderer, bus, HealthServer(bus, host=settings.http_host, port=settings.http_port):
-            await bus.serve(while_it_answers(_answers(stores, bus, renderer)))
+            answers = [*_answers(stores, bus, renderer), *_script_answers(settings, stores.scripts)]
+            await bus.serve(while_it_answers(answers))
             log.info("config.serving", instance=bus.instance)
             yield bus
 
@@ -80,6 +87,13 @@ def _answers(stores: Stores, bus: Bus, renderer: Renderer) -> list[Endpoint | Ag
         templates,
         PreviewService(templates, effective, renderer),
     )
+
+
+def _script_answers(settings: Settings, store: ScriptStore) -> list[Endpoint | AgentEndpoint]:
+    processes = Processes()
+    checker = Checker(processes, shellcheck())
+    reading = ScriptReading(store, checker, processes)
+    return script_endpoints(ScriptService(store, reading, checker, settings.depot), reading)
 
 
 @contextlib.asynccontextmanager

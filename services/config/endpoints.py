@@ -1,9 +1,11 @@
 """Which contract each use case fulfils."""
 
-from contracts import accounts, files, templates, variables
+from contracts import accounts, files, script_search, scripts, templates, variables
 from runtime.bus import AgentEndpoint, Endpoint, answer
 from services.config.accounts.service import AccountService
 from services.config.files.service import FileService
+from services.config.scripts.reading import ScriptReading
+from services.config.scripts.service import ScriptService
 from services.config.templates.previews import PreviewService
 from services.config.templates.service import TemplateService
 from services.config.variables.blast import BlastService
@@ -50,4 +52,23 @@ def endpoints(
         answer(templates.diff_template, preview.diff),
         answer(templates.lint_template, preview.lint),
         answer(templates.render_for_hosts, preview.render_for_hosts),
+    ]
+
+
+def script_endpoints(script: ScriptService, reading: ScriptReading) -> list[Endpoint | AgentEndpoint]:
+    return [
+        answer(scripts.list_scripts, reading.list),
+        answer(scripts.show_script, reading.show),
+        answer(scripts.list_script_versions, reading.versions),
+        answer(scripts.show_script_version, reading.version),
+        answer(scripts.diff_script, reading.diff),
+        answer(script_search.search_scripts, reading.search),
+        answer(scripts.lint_script, reading.lint),
+        answer(scripts.create_script, script.create),
+        answer(scripts.save_version, script.save),
+        answer(scripts.change_script, script.change),
+        answer(scripts.clone_script, script.clone),
+        answer(scripts.put_online, script.put_online),
+        answer(scripts.retire_version, script.retire),
+        answer(scripts.resolve_script, script.resolve),
     ]

@@ -1,6 +1,7 @@
 """CONFIG_* in the environment."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from runtime.settings import BadSettings, ServiceSettings
 from runtime.signing import Box, decode
@@ -10,6 +11,9 @@ from runtime.signing import Box, decode
 class Settings(ServiceSettings):
     secrets_key: str
     """Base64 of the 32 bytes that encrypt secret values at rest. Give it as CONFIG_SECRETS_KEY_FILE."""
+
+    depot: Path | None = None
+    """The depot's folder, on the disk of this instance: stored scripts are laid out below it as files too."""
 
     @property
     def box(self) -> Box:

@@ -43,7 +43,7 @@ async def others(nats):
 
 async def send(client, call):
     fields = smallest_fields(call.request, GIVEN.get(call.subject))
-    path = re.sub(r"{(\w+)}", lambda match: quote(fields.pop(match[1]), safe=""), call.http.path)
+    path = re.sub(r"{(\w+)}", lambda match: quote(str(fields.pop(match[1])), safe=""), call.http.path)
     if call.http.method in {"POST", "PUT"}:
         return await client.send(call.http.method, path, encoded=True, json=fields)
     return await client.send(call.http.method, f"{path}?{urlencode(fields)}", encoded=True)

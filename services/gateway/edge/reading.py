@@ -23,7 +23,7 @@ _INT = re.compile(r"-?[0-9]{1,19}")
 _BOOLEANS = {"true": True, "false": False}
 
 
-def body(data: bytes, named: Mapping[str, str], filled: Mapping[str, str], kind: type[Q]) -> Q:
+def body(data: bytes, named: Mapping[str, Any], filled: Mapping[str, str], kind: type[Q]) -> Q:
     """The struct out of a body. `named` stands in the address already, `filled` may stand in the body as well."""
     given = parse(data)
     if not isinstance(given, dict):
@@ -34,7 +34,7 @@ def body(data: bytes, named: Mapping[str, str], filled: Mapping[str, str], kind:
     return together({**given, **filled}, named, kind)
 
 
-def together(given: Mapping[str, Any], named: Mapping[str, str], kind: type[Q]) -> Q:
+def together(given: Mapping[str, Any], named: Mapping[str, Any], kind: type[Q]) -> Q:
     """The struct out of what the address names and what else is given."""
     if clash := named.keys() & given.keys():
         raise Invalid("http.unknown_field", f"The address says {min(clash)} already.", {"field": f"$.{min(clash)}"})
@@ -66,15 +66,18 @@ def fit(values: Mapping[str, Any], kind: type[Q]) -> Q:
 
 
 def path(given: Mapping[str, str], kind: type[Any]) -> dict[str, Any]:
-    """Values of a path. One that cannot name anything names nothing: NotFound."""
+    """Values of a path, numbers in their one spelling. One that cannot name anything names nothing: NotFound."""
     types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    named: dict[str, Any] = {}
     for name, text in given.items():
         try:
             _check(text, f"$.{name}", 0)
-            msgspec.convert(text, types[name])
+            named[name] = msgspec.convert(text, types[name], strict=False)
         except (Invalid, msgspec.ValidationError):
-            raise NotFound("http.not_found", f"Nothing can have the {name} that this address names.") from None
-    return dict(given)
+            named[name] = None
+        if str(named[name]) != text:
+            raise NotFound("http.not_found", f"Nothing can have the {name} that this address names.")
+    return named
 
 
 class _Shape(NamedTuple):

@@ -1,0 +1,36 @@
+"""Stored scripts as files, at their fixed place below the depot's folder. MongoDB has the truth; these are copies."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from contracts.scripts import Script, ScriptKind
+from contracts.tokens import token
+
+
+def place(depot: Path, script: Script, number: int) -> Path:
+    """`scripts/system/<name>/<version>` or `scripts/user/<owner>/<name>/<version>`: names and owners are tokens that
+    begin with no dot, so none of them leads elsewhere."""
+    folder = depot / "scripts" / script.kind
+    if script.kind is ScriptKind.USER:
+        folder /= token(script.owner)
+    return folder / script.name / str(number)
+
+
+def lay_out(depot: Path, script: Script, number: int, text: str) -> Path:
+    """Write a version's text, whole or not at all. One that is there is left: versions never change. Blocks."""
+    path = place(depot, script, number)
+    if path.exists():
+        return path
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    beside = path.with_name(f".{number}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            beside.unlink()
+    return path

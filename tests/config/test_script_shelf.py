@@ -1,0 +1,33 @@
+"""Stored scripts as files below the depot."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from contracts.agents import Language
+from contracts.scripts import Script, ScriptKind
+from contracts.tokens import BadToken
+from services.config.scripts.shelf import lay_out, place
+
+
+def script(**fields):
+    known = {
+        "name": "install", "kind": ScriptKind.USER, "owner": "bob", "description": "", "tags": (), "revision": 1,
+        "language": Language.SHELL, "newest": 1, "online": 0, "changed_by": "bob", "changed_at": datetime.now(UTC),
+    }  # fmt: skip
+    return Script(**{**known, **fields})
+
+
+def test_each_kind_has_its_place(tmp_path):
+    assert place(tmp_path, script(), 3) == tmp_path / "scripts/user/bob/install/3"
+    assert place(tmp_path, script(kind=ScriptKind.SYSTEM), 3) == tmp_path / "scripts/system/install/3"
+    with pytest.raises(BadToken):
+        place(tmp_path, script(owner="../../etc"), 1)
+
+
+def test_a_version_is_laid_out_once_and_whole(tmp_path):
+    path = lay_out(tmp_path, script(), 1, "echo ä\n")
+    assert path.read_bytes() == "echo ä\n".encode()
+    lay_out(tmp_path, script(), 1, "another")
+    assert path.read_text() == "echo ä\n"
+    assert [each.name for each in path.parent.iterdir()] == ["1"]
