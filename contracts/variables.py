@@ -82,7 +82,7 @@ class ListVariables(Struct, frozen=True, kw_only=True):
     search: Search = ""
     """Matches the beginning of a part of a key or of a value, in any case. Secret values are not searched."""
     after: str = ""
-    limit: Annotated[int, Meta(ge=1, le=500)] = 100
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
 
 
 class ScopeSummary(Struct, frozen=True, kw_only=True):
@@ -166,7 +166,9 @@ class Explained(Struct, frozen=True, kw_only=True):
     value: Any
     origin: Origin
     hid: tuple[Hidden, ...] = ()
-    """The nearest first."""
+    """The nearest first, up to twenty."""
+    more: int = 0
+    """Further values that it hid."""
 
 
 class AskEffective(Struct, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from contracts.variables import (
     DiffVersions,
     EffectiveOfHosts,
     EffectiveVariables,
-    Explained,
+    Hidden,
     ListVariables,
     ListVersions,
     Origin,
@@ -79,7 +79,7 @@ def list_(session: Session, kind: ScopeKind | None, search: str, form: Form) -> 
       drover var list --search mongodb.hosts
       drover var list --kind host -o name
     """
-    content = session.client.all_pages(list_variables, ListVariables(kind=kind, search=search, limit=500))
+    content = session.client.all_pages(list_variables, ListVariables(kind=kind, search=search, limit=100))
     found = typed(content, Scopes).scopes
 
     def table() -> None:
@@ -293,12 +293,13 @@ def _explained(hosts: Iterable[EffectiveVariables]) -> None:
     for host in hosts:
         for key, each in host.explained.items():
             content.append((host.host, key, _value(each.value), _origin(each.origin), ""))
-            content += [(host.host, hidden.key, "", "", _hidden(each, index)) for index, hidden in enumerate(each.hid)]
+            content += [(host.host, hidden.key, "", "", _hidden(hidden)) for hidden in each.hid]
+            if each.more:
+                content.append((host.host, key, "", "", f"and {counted(each.more, 'more value')}"))
     rows(("HOST", "KEY", "VALUE", "FROM", "HIDES"), content)
 
 
-def _hidden(explained: Explained, index: int) -> str:
-    hidden = explained.hid[index]
+def _hidden(hidden: Hidden) -> str:
     return f"{_value(hidden.value)} of {_origin(hidden.origin)}"
 
 

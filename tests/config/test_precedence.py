@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.config.variables.layers import Hidden, Layer, LayerKind, Origin, Whole, explain, merge, merged, ordered
-from services.config.variables.values import Secret, flatten, holds_secret, masked, read, revealed, unflatten, written
+from services.config.variables.values import Secret, flatten, masked, read, revealed, scalars, unflatten, written
 from tests.config import trees
 
 GLOBAL, IDC, SET, CUSTOM, HOST, TASK = LayerKind
+ALL = 1000
 
 
 def origin(of):
@@ -325,14 +326,14 @@ def numbered(documents):
 
 @given(st.lists(trees.layers, max_size=5))
 def test_explain_agrees_with_the_values(documents):
-    explained = explain(numbered(documents))
+    explained = explain(numbered(documents), ALL)
     assert {key: each.value for key, each in explained.items()} == flatten(merged(documents))
 
 
 @given(st.lists(trees.layers, max_size=5))
 def test_every_value_is_effective_or_hidden_by_one_that_is_higher(documents):
     layers = numbered(documents)
-    explained = explain(layers)
+    explained = explain(layers, ALL)
     told = {(key, each.origin) for key, each in explained.items()}
     told |= {(hidden.key, hidden.origin) for each in explained.values() for hidden in each.hid}
     for layer in layers:
@@ -343,7 +344,7 @@ def test_every_value_is_effective_or_hidden_by_one_that_is_higher(documents):
 @given(st.lists(trees.layers, max_size=5))
 def test_what_is_hidden_is_what_its_document_says_and_lies_lower(documents):
     layers = {layer.origin: layer for layer in numbered(documents)}
-    for each in explain(list(layers.values())).values():
+    for each in explain(list(layers.values()), ALL).values():
         order = [each.origin.number, *(hidden.origin.number for hidden in each.hid)]
         assert order == sorted(order, reverse=True)
         for hidden in each.hid:
@@ -382,6 +383,10 @@ def test_flattened_keys_that_clash_are_refused(flat):
         unflatten(flat)
 
 
+def holds_secret(tree):
+    return any(isinstance(value, Secret) for _, value in scalars(tree))
+
+
 @given(trees.trees())
 def test_masked_shows_no_secret_and_revealed_shows_all(tree):
     assert not holds_secret(masked(tree))
@@ -392,3 +397,12 @@ def test_masked_shows_no_secret_and_revealed_shows_all(tree):
 def test_a_mapping_that_replaced_a_value_goes_out_as_a_plain_one():
     assert type(merge({"x": 1}, {"x": {"a": 1}})["x"]) is Whole
     assert type(masked(merge({"x": 1}, {"x": {"a": 1}}))["x"]) is dict
+
+
+def test_of_many_hidden_values_the_nearest_are_listed_and_the_rest_is_counted():
+    """A list for each of many keys would otherwise grow with both."""
+    many = {f"k{n}": n for n in range(300)}
+    explained = explain(numbered([{"x": many}, {"x": 1}, {"x": many}]), 20)
+    assert len(explained) == 300
+    for each in explained.values():
+        assert (each.hid[0].key, each.hid[0].value, len(each.hid), each.more) == ("x", 1, 20, 281)

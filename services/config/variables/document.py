@@ -132,10 +132,9 @@ def _check_reserved(document: Document) -> None:
 
 def _check_dotted(document: Document) -> None:
     """A key with a dot in it is one key. Where the same path exists by nesting too, nobody could tell them apart."""
-    nested = {path[:length] for path, _ in leaves(document.values) for length in range(1, len(path) + 1)}
-    for path in sorted(nested):
-        if "." not in path[-1]:
-            continue
+    paths = [path for path, _ in leaves(document.values)]
+    nested = {path[:length] for path in paths for length in range(1, len(path) + 1)}
+    for path in sorted(path for path in nested if "." in path[-1]):
         parts = _split(path[-1])
         clash = next((way for n in range(1, len(parts) + 1) if (way := (*path[:-1], *parts[:n])) in nested), None)
         if clash is not None and clash != path:

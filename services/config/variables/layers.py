@@ -16,6 +16,8 @@ from typing import NamedTuple
 from contracts.variables import LayerKind
 from services.config.variables.values import Path, Tree, Value, is_leaf, leaves, written
 
+MOST_HIDDEN = 20
+
 _RANK = {kind: rank for rank, kind in enumerate(LayerKind)}
 
 
@@ -46,6 +48,8 @@ class Explained(NamedTuple):
     origin: Origin
     hid: tuple[Hidden, ...]
     """The nearest first."""
+    more: int = 0
+    """Further values that it hid and that are not listed."""
 
 
 class Whole(dict[str, Value]):
@@ -82,29 +86,37 @@ def merge(low: Value, high: Value) -> Value:
     return made
 
 
-def explain(layers: Sequence[Layer]) -> dict[str, Explained]:
+def explain(layers: Sequence[Layer], most_hidden: int = MOST_HIDDEN) -> dict[str, Explained]:
     """Flattened key → what it is, where from, and what it hid, of layers given the lowest first."""
     found: dict[str, Explained] = {}
-    _explain((), [(layer.origin, layer.values) for layer in layers], (), found)
+    _explain((), [(layer.origin, layer.values) for layer in layers], _Below((), 0, most_hidden), found)
     return found
 
 
-def _explain(
-    at: Path, entries: Sequence[tuple[Origin, Value]], below: tuple[Hidden, ...], found: dict[str, Explained]
-) -> None:
-    """`entries` are what the layers say at this path; `below` is what is hidden further up the path already."""
+class _Below(NamedTuple):
+    """What is hidden further up the path already. The list is bounded: it belongs to every key further down."""
+
+    hid: tuple[Hidden, ...]
+    more: int
+    most: int
+
+    def under(self, hidden: tuple[Hidden, ...]) -> "_Below":
+        listed = hidden + self.hid
+        return _Below(listed[: self.most], self.more + len(listed[self.most :]), self.most)
+
+
+def _explain(at: Path, entries: Sequence[tuple[Origin, Value]], below: _Below, found: dict[str, Explained]) -> None:
+    """`entries` are what the layers say at this path."""
     cut = max((n for n, (_, value) in enumerate(entries) if not isinstance(value, dict)), default=-1)
-    origin, top = entries[-1] if entries else (Origin(LayerKind.GLOBAL), {})
-    if cut == len(entries) - 1 and entries:
-        found[written(at)] = Explained(top, origin, _hidden(at, entries[:-1]) + below)
-        return
-    below = _hidden(at, entries[: cut + 1]) + below
-    keys = dict.fromkeys(key for _, value in entries[cut + 1 :] for key in value)
+    # A value on top hides all others; below mappings, the highest value hides itself and what lies under it.
+    below = below.under(_hidden(at, entries[:-1] if cut == len(entries) - 1 else entries[: cut + 1]))
+    mappings = entries[cut + 1 :]
+    keys = dict.fromkeys(key for _, value in mappings for key in value)
     if not keys and at:
-        found[written(at)] = Explained(top, origin, below)
+        origin, value = entries[-1]
+        found[written(at)] = Explained(value, origin, below.hid, below.more)
     for key in keys:
-        inside = [(origin, value[key]) for origin, value in entries[cut + 1 :] if key in value]
-        _explain((*at, key), inside, below, found)
+        _explain((*at, key), [(origin, value[key]) for origin, value in mappings if key in value], below, found)
 
 
 def _hidden(at: Path, entries: Sequence[tuple[Origin, Value]]) -> tuple[Hidden, ...]:

@@ -1,6 +1,7 @@
 """A document of variables as a scope has it, how versions differ, and how both are shown. Pure."""
 
 import difflib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,18 @@ from contracts.variables import Explained as ToldExplained
 from contracts.variables import Origin as ToldOrigin
 from services.config.variables.document import Document
 from services.config.variables.layers import Explained, Origin
-from services.config.variables.values import Path, Tree, Value, flatten, leaves, masked, read, scalars, written
+from services.config.variables.values import (
+    Path,
+    Tree,
+    Value,
+    flatten,
+    leaves,
+    masked,
+    read,
+    scalars,
+    unflatten,
+    written,
+)
 
 LONGEST_TERM = 200
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -156,14 +168,9 @@ def related(one: Path, other: Path) -> bool:
 def only(tree: Tree, keys: Iterable[str]) -> Tree:
     """What lies at or below these flattened keys. A key that is none has nothing below it."""
     asked = [path for path in map(_path, keys) if path]
-    found: Tree = {}
-    for path, value in leaves(tree):
-        if any(path[: len(key)] == key for key in asked):
-            inside = found
-            for part in path[:-1]:
-                inside = inside.setdefault(part, {})
-            inside[path[-1]] = value
-    return found
+    return unflatten(
+        {written(path): value for path, value in leaves(tree) if any(path[: len(key)] == key for key in asked)}
+    )
 
 
 def _path(key: str) -> Path:
@@ -174,29 +181,27 @@ def _path(key: str) -> Path:
 
 
 def terms(values: Tree) -> list[str]:
-    """What a search finds a document by, in lower case: every part of every key with what follows it, and values."""
-    found: set[str] = set()
-    for path, value in leaves(masked(values)):
-        found.update(written(path[start:]).lower()[:LONGEST_TERM] for start in range(len(path)))
-        found.update(str(each).lower()[:LONGEST_TERM] for _, each in scalars(value) if each is not None)
-    return sorted(found)
+    """What a search finds a document by, in lower case."""
+    return sorted({term for path, value in leaves(masked(values)) for term in _terms(path, value)})
 
 
 def found_in(values: Tree, search: str, at_most: int) -> dict[str, Value]:
     """The flattened keys that a search is about, with their masked values."""
-    found: dict[str, Value] = {}
-    for path, value in leaves(masked(values)):
-        if len(found) == at_most:
-            break
-        if any(term.startswith(search.lower()) for term in terms(_nested(path, value))):
-            found[written(path)] = value
-    return found
+    low = search.lower()
+    about = (
+        (written(path), value)
+        for path, value in leaves(masked(values))
+        if any(term.startswith(low) for term in _terms(path, value))
+    )
+    return dict(itertools.islice(about, at_most))
 
 
-def _nested(path: Path, value: Value) -> Tree:
-    for part in reversed(path):
-        value = {part: value}
-    return dict(value)
+def _terms(path: Path, value: Value) -> Iterator[str]:
+    """Every part of the key with what follows it, and every scalar of the value."""
+    for start in range(len(path)):
+        yield written(path[start:]).lower()[:LONGEST_TERM]
+    for _, each in scalars(value):
+        yield str(each).lower()[:LONGEST_TERM]
 
 
 def origin_told(origin: Origin) -> ToldOrigin:
@@ -211,6 +216,7 @@ def explained_told(explained: Explained) -> ToldExplained:
         hid=tuple(
             Hidden(key=each.key, value=masked(each.value), origin=origin_told(each.origin)) for each in explained.hid
         ),
+        more=explained.more,
     )
 
 

@@ -28,8 +28,7 @@ from services.config.memberships import Memberships, covers_group, covers_host, 
 from services.config.variables import model
 from services.config.variables.document import Document, keep_secrets, parse
 from services.config.variables.model import Record, Scope
-from services.config.variables.store import VariableStore
-from services.config.variables.values import leaves
+from services.config.variables.store import Listed, VariableStore
 
 log = structlog.get_logger()
 
@@ -47,7 +46,7 @@ class VariableService:
         page = found[: request.limit]
         visible = await self._visible(page, scopes(principal, "variables:read"))
         summaries = await asyncio.to_thread(lambda: [_summary(each, request.search) for each in visible])
-        return Scopes(scopes=summaries, next=str(page[-1].scope) if len(found) > request.limit else "")
+        return Scopes(scopes=summaries, next=str(page[-1].record.scope) if len(found) > request.limit else "")
 
     async def show(self, request: ShowVariables, principal: Principal) -> Variables:
         scope = await self.reached(request.scope, principal, "variables:read")
@@ -106,28 +105,27 @@ class VariableService:
             raise model.no_version(scope, revision)
         return found
 
-    async def _visible(self, records: Sequence[Record], reach: tuple[Reach, ...]) -> Sequence[Record]:
+    async def _visible(self, listed: Sequence[Listed], reach: tuple[Reach, ...]) -> Sequence[Listed]:
         if EVERYTHING in reach:
-            return records
-        hosts = [each.scope.name for each in records if each.scope.kind is ScopeKind.HOST]
+            return listed
+        found = [each.record.scope for each in listed]
+        hosts = [scope.name for scope in found if scope.kind is ScopeKind.HOST]
         known = await self._memberships.of_hosts(hosts) if hosts else []
-        seen = {f"host:{each.host.id}" for each in known if covers_host(reach, each)}
-        return [
-            each
-            for each in records
-            if str(each.scope) in seen or (each.scope.kind is ScopeKind.GROUP and covers_group(reach, each.scope.name))
-        ]
+        seen = {Scope(ScopeKind.HOST, each.host.id) for each in known if covers_host(reach, each)}
+        seen |= {scope for scope in found if scope.kind is ScopeKind.GROUP and covers_group(reach, scope.name)}
+        return [each for each in listed if each.record.scope in seen]
 
 
 def _next(before: Record, document: Document, why: str, by: str) -> Record:
     return model.next_version(before, document, keep_secrets(document, before.values), why, by, clock.now())
 
 
-def _summary(record: Record, search: str) -> ScopeSummary:
+def _summary(listed: Listed, search: str) -> ScopeSummary:
+    record = listed.record
     return ScopeSummary(
         scope=str(record.scope),
         revision=record.revision,
-        keys=sum(1 for _ in leaves(record.values)),
+        keys=listed.keys,
         why=record.why,
         changed_by=record.changed_by,
         changed_at=record.changed_at,

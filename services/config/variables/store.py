@@ -5,7 +5,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -15,9 +15,16 @@ from contracts.variables import ListVariables
 from runtime.mongo import Database, Document, DuplicateKeyError, Session, together
 from runtime.signing import Box
 from services.config.variables.model import Record, Scope, terms
-from services.config.variables.values import Secret, Tree, masked, scalars
+from services.config.variables.values import Secret, Tree, flatten, masked, scalars
 
 _LAST_CHARACTER = "\U0010ffff"
+
+
+class Listed(NamedTuple):
+    """A document on a page of a list; its values are there only for a search, which is about them."""
+
+    record: Record
+    keys: int
 
 
 class VariableStore:
@@ -53,27 +60,31 @@ class VariableStore:
         fields = {"_id": 0, "revision": 1, "why": 1, "changed_by": 1, "changed_at": 1}
         return await self._versions.find(query, fields).sort("revision", DESCENDING).limit(limit).to_list(None)
 
-    async def page(self, request: ListVariables) -> list[Record]:
+    async def page(self, request: ListVariables) -> list[Listed]:
         """Up to one more than asked for, which tells that there is a next page."""
         query: Document = {}
+        fields = {"terms": 0, "text": 0}
         if request.kind is not None:
             query["kind"] = request.kind
         if request.search:
             low = request.search.lower()
             # Of an array $elemMatch holds both ends of the range to the same term.
             query["terms"] = {"$elemMatch": {"$gte": low, "$lt": low + _LAST_CHARACTER}}
+        else:
+            fields |= {"values": 0, "secrets": 0}
         if request.after:
             query["_id"] = {"$gt": request.after}
-        found = self._newest.find(query, {"terms": 0, "text": 0}).sort("_id", ASCENDING).limit(request.limit + 1)
-        return [self._record(each["_id"], each) for each in await found.to_list(None)]
+        found = self._newest.find(query, fields).sort("_id", ASCENDING).limit(request.limit + 1)
+        return [Listed(self._record(each["_id"], each), each["keys"]) for each in await found.to_list(None)]
 
     async def add(self, record: Record) -> bool:
         """Both the version and that it is the newest; False if somebody else was faster."""
-        scope, content, words = await asyncio.to_thread(self._prepared, record)
+        scope, keys = str(record.scope), len(flatten(record.values))
+        content, words = await asyncio.to_thread(self._prepared, record)
 
         async def write(session: Session) -> None:
             await self._versions.insert_one({"scope": scope, **content}, session=session)
-            newest = {"kind": record.scope.kind, "terms": words, **content}
+            newest = {"kind": record.scope.kind, "terms": words, "keys": keys, **content}
             await self._newest.replace_one({"_id": scope}, newest, upsert=True, session=session)
 
         try:
@@ -82,8 +93,8 @@ class VariableStore:
             return False
         return True
 
-    def _prepared(self, record: Record) -> tuple[str, Document, list[str]]:
-        return str(record.scope), self._content(record), terms(record.values)
+    def _prepared(self, record: Record) -> tuple[Document, list[str]]:
+        return self._content(record), terms(record.values)
 
     def _content(self, record: Record) -> Document:
         secrets = [
@@ -102,8 +113,8 @@ class VariableStore:
         }
 
     def _record(self, scope: str, found: Document) -> Record:
-        values: Tree = msgspec.json.decode(found["values"])
-        for each in found["secrets"]:
+        values: Tree = msgspec.json.decode(found.get("values", b"{}"))
+        for each in found.get("secrets", ()):
             _put(values, each["at"], Secret(self._box.open(each["box"]).decode()))
         return Record(
             scope=Scope.of(scope),

@@ -47,10 +47,6 @@ def revealed(value: Value) -> Value:
     return _with_secrets(value, lambda secret: secret.text)
 
 
-def holds_secret(value: Value) -> bool:
-    return any(isinstance(each, Secret) for _, each in scalars(value))
-
-
 def scalars(value: Value, at: Place = ()) -> Iterator[tuple[Place, Value]]:
     """Every scalar with its place; items of lists by their index."""
     if isinstance(value, dict):
