@@ -5,9 +5,10 @@ import contextlib
 import pytest
 import pytest_asyncio
 
-from contracts import edits, hosts, people, topology
+from contracts import edits, groups, hosts, people, topology
 from contracts.edits import BulkEdit, ListHistory
 from contracts.errors import Invalid
+from contracts.groups import AskGroups, ChangeGroup, GroupRef, ListGroups, ListMembers, MoveHosts, PreviewExpression
 from contracts.hosts import (
     ChangeHost,
     CreateJoinToken,
@@ -103,6 +104,36 @@ async def test_of_three_thousand_hosts_only_those_that_fit_are_read(ask):
         assert read["docsExamined"] <= 5, (read["command"], read["planSummary"])
 
 
+async def test_of_three_thousand_hosts_only_members_are_read(ask):
+    """Whatever a group or an expression says that an index can know, it knows it."""
+    await _herd(ask)
+    await ask.places("set:rare")
+    await ask(topology.declare_attribute, DeclareAttribute(name="slots", type=AttributeType.INTEGER))
+    one = await ask.host("bj", ips=["172.16.0.1"], hostname="lone.example", labels={"env": "odd"})
+    await ask(hosts.change_host, ChangeHost(host=one, host_set="rare", attributes={"slots": 4}))
+    await ask.group("hand", hosts=(one,))
+    await ask.group("rule", expression="hostname = lone*")
+    await ask.group("outer", groups=("hand", "rule", "set:rare"))
+    expressions = (
+        "ip in 172.16.0.0/12", "hostname = l*e.example", "labels.env = odd", "attributes.slots >= 3", "set = rare",
+        f"id in ({one}, h-none)", "group(hand)", "group(outer) and not group(idc:js)", "labels.env = o* or set = rare",
+    )  # fmt: skip
+    async with profiled(ask.database) as seen:
+        for name in ("hand", "rule", "set:rare", "outer"):
+            assert [host.id for host in (await ask(groups.list_members, ListMembers(name=name))).hosts] == [one]
+            assert [host.id for host in (await ask.resolve(groups=(name,))).hosts] == [one]
+            assert [host.id for host in (await ask(hosts.list_hosts, ListHosts(groups=(name,)))).hosts] == [one]
+        for expression in expressions:
+            seen_first = await ask(groups.preview_expression, PreviewExpression(expression=expression))
+            assert ([host.id for host in seen_first.hosts], seen_first.total) == ([one], 1), expression
+            assert [host.id for host in (await ask.resolve(where=expression)).hosts] == [one]
+        assert len((await ask(groups.groups_of_hosts, AskGroups(hosts=(one,)))).hosts) == 1
+    reads = [each for each in seen if each["ns"].endswith(".hosts") and each["op"] in {"query", "command"}]
+    assert len(reads) >= 3 * 4 + 3 * len(expressions)
+    for read in reads:
+        assert read["docsExamined"] <= 5, (read["command"], read["planSummary"])
+
+
 async def test_a_page_in_the_middle_reads_the_page_only(ask):
     await _herd(ask)
     async with profiled(ask.database) as seen:
@@ -140,6 +171,25 @@ async def _places_and_history(ask, host):
     await ask(edits.host_origins, HostRef(host=host))
 
 
+async def _groups(ask, host):
+    await ask.group("hand", hosts=(host,))
+    await ask.group("rule", expression="tag = web and not cpus > 4")
+    await ask(groups.change_group, ChangeGroup(name="hand", number=7))
+    await ask(groups.remove_hosts, MoveHosts(name="hand", hosts=(host,)))
+    await ask(groups.add_hosts, MoveHosts(name="hand", hosts=(host,)))
+    await ask(groups.list_groups, ListGroups(tags=("x",)))
+    for name in ("hand", "rule", "global"):
+        await ask(groups.show_group, GroupRef(name=name))
+        await ask(groups.list_members, ListMembers(name=name, after="h"))
+        await ask(hosts.list_hosts, ListHosts(groups=(name,), where="online or memory > 1GiB"))
+        await ask.resolve(groups=(name,), exclude=HostFilter(where="os = none or kernel = x*"))
+    with pytest.raises(Invalid):
+        await ask(groups.preview_expression, PreviewExpression(expression="labels.nosuch = 1"))
+    await ask(groups.preview_expression, PreviewExpression(expression="not tag = *"))
+    await ask(groups.groups_of_hosts, AskGroups(hosts=(host,)))
+    await ask(groups.delete_group, GroupRef(name="hand"))
+
+
 async def _every_use_case(ask, tmp_path):
     keys = Keys()
     given = {"business": "shop", "product_line": "cart", "tags": ("web",)}
@@ -166,6 +216,7 @@ async def _every_use_case(ask, tmp_path):
             await ask.resolve(ids=(enrolled.host,), exclude=excluded, allow_unknown=True)
     for each in FILTERS[1:]:
         await ask.resolve(**each)
+    await _groups(ask, enrolled.host)
     await ask.resolve(all=True)
     for empty in ({"local": True}, {"idcs": ("bj",)}):
         with pytest.raises(Invalid):
