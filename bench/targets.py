@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pymongo import ASCENDING, MongoClient
+from pymongo import MongoClient
 from pymongo.read_concern import ReadConcern
 
 from bench import herd
@@ -109,7 +109,7 @@ async def _round(
 
 
 def _bare(hosts: Any, query: dict[str, object]) -> list[str]:
-    found = hosts.find(query, {"_id": 1}).sort("_id", ASCENDING).limit(model.MOST + 1)
+    found = hosts.find(query, {"_id": 1}).limit(model.MOST + 1)
     return [document["_id"] for document in found]
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from operator import ge, gt, le, lt
 from typing import Any, NamedTuple
 
-from services.resources.expressions.attributes import Kind
+from services.resources.expressions.attributes import Attribute, Kind
 from services.resources.expressions.globs import python_pattern
 from services.resources.expressions.tree import And, Compared, Equals, Fits, InGroup, Like, Not, Or, Order, Tree, Within
 from services.resources.hosts import addresses
@@ -53,25 +53,41 @@ def predicate(tree: Tree) -> Predicate:
 
 
 def _all(parts: list[Predicate]) -> Predicate:
+    if len(parts) == 2:  # most are, and of a thousand hosts against hundreds of groups a generator costs more than both
+        first, second = parts
+        return lambda document, around: first(document, around) and second(document, around)
     return lambda document, around: all(part(document, around) for part in parts)
 
 
 def _any(parts: list[Predicate]) -> Predicate:
+    if len(parts) == 1:
+        return parts[0]
     return lambda document, around: any(part(document, around) for part in parts)
 
 
 def _fits(part: Fits) -> Predicate:
     attribute, others = part.attribute, [test for test in part.tests if not isinstance(test, Equals)]
-    wanted = {_typed(test.value) for test in part.tests if isinstance(test, Equals)}
+    values = [test.value for test in part.tests if isinstance(test, Equals)]
     if attribute.kind is Kind.PRESENCE:
-        return lambda document, around: _typed(_is_online(document, around.heard_after)) in wanted
+        return lambda document, around: _is_online(document, around.heard_after) in values
     read = _reader(attribute.path, many=attribute.many)
     checks = [_check(read, test) for test in others]
-    if wanted:
-        checks.append(lambda document: any(_typed(value) in wanted for value in read(document)))
-    if len(checks) == 1:
-        return lambda document, _: checks[0](document)
-    return lambda document, _: any(check(document) for check in checks)
+    if values and all(isinstance(value, str) for value in values):
+        checks.append(_is_one_of_texts(attribute, frozenset(values)))
+    elif values:
+        wanted = {_typed(value) for value in values}
+        checks.append(lambda document, _: any(_typed(value) in wanted for value in read(document)))
+    return _any(checks)
+
+
+def _is_one_of_texts(attribute: Attribute, wanted: frozenset[object]) -> Predicate:
+    first, *rest = attribute.path
+    if attribute.many:
+        return lambda document, _: not wanted.isdisjoint(document.get(first) or ())
+    if not rest:
+        return lambda document, _: document.get(first) in wanted
+    second = rest[0]
+    return lambda document, _: (document.get(first) or {}).get(second) in wanted
 
 
 def _typed(value: object) -> tuple[bool, object]:
@@ -90,17 +106,17 @@ def _reader(path: tuple[str, ...], *, many: bool) -> Reader:
     return lambda document: ((document.get(first) or {}).get(second),)
 
 
-def _check(read: Reader, test: Like | Within | Compared) -> Callable[[Document], bool]:
+def _check(read: Reader, test: Like | Within | Compared) -> Predicate:
     match test:
         case Like(glob):
             found = python_pattern(glob).match
-            return lambda document: any(isinstance(value, str) and found(value) for value in read(document))
+            return lambda document, _: any(isinstance(value, str) and found(value) for value in read(document))
         case Compared(order, number):
             holds = _ORDERS[order]
-            return lambda document: any(_is_number(value) and holds(value, number) for value in read(document))
+            return lambda document, _: any(_is_number(value) and holds(value, number) for value in read(document))
         case Within(network):
             first, last = addresses.key_range(network)
-            return lambda document: any(first <= key <= last for key in document.get(addresses.FIELD) or ())
+            return lambda document, _: any(first <= key <= last for key in document.get(addresses.FIELD) or ())
 
 
 def _is_number(value: object) -> bool:

@@ -1,5 +1,6 @@
 """Resolving targets: one use case."""
 
+import asyncio
 import time
 from bisect import bisect_right
 from collections import OrderedDict
@@ -75,7 +76,8 @@ class TargetService:
         if not ids:
             counts = [await self._targets.count(choice.query(steps)) for steps in range(len(choice.steps) + 1)]
             raise model.empty(choice, counts)
-        return Resolution(ids, model.set_hash(ids), tuple(unknown[: model.UNKNOWN_LISTED]), time.monotonic())
+        digest = await asyncio.to_thread(model.set_hash, ids)
+        return Resolution(ids, digest, tuple(unknown[: model.UNKNOWN_LISTED]), time.monotonic())
 
     async def _unknown(self, targets: Targets, visible: Condition) -> list[str]:
         unknown = []

@@ -1,5 +1,6 @@
 """Reads hosts as targets."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,9 +18,10 @@ class TargetStore:
         self._hosts = database["hosts"]
 
     async def ids(self, query: Mapping[str, Any], *, limit: int) -> list[str]:
-        """Sorted."""
-        found = self._hosts.find(query, {"_id": 1}).sort("_id", ASCENDING).limit(limit)
-        return [document["_id"] for document in await found.to_list(None)]
+        """Sorted, but not by MongoDB: told to sort, it walks through all hosts in the order of an index instead of
+        looking at those few that some groups have."""
+        found = await self._hosts.find(query, {"_id": 1}).limit(limit).to_list(None)
+        return await asyncio.to_thread(lambda: sorted(document["_id"] for document in found))
 
     async def count(self, query: Mapping[str, Any]) -> int:
         return await self._hosts.count_documents(query)
