@@ -11,3 +11,10 @@ async def plane(tmp_path_factory):
         groups = {f"agents-{idc}": [(f"{idc}-{n}", idc) for n in (1, 2, 3)] for idc in ("js", "bj")}
         await plane.add_agents({**groups, "mgmt": [("management", MANAGEMENT_IDC)]})
         yield plane
+
+
+@pytest_asyncio.fixture(scope="session")
+async def bare_plane(tmp_path_factory):
+    """Without any agent: nothing that a test asks for here can run on anybody's machine."""
+    async with whole_plane(tmp_path_factory.mktemp("bare")) as plane:
+        yield plane
