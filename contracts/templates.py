@@ -5,7 +5,7 @@ A template reads the effective variables of a host by their names, and besides `
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -106,6 +106,8 @@ class RenderTemplate(Struct, frozen=True, kw_only=True):
     text: str | None = None
     task: str = ""
     """A document of variables as a task brings them."""
+    values: bool = False
+    """Tell for each host the values that the template reads."""
 
 
 class RenderProblem(Struct, frozen=True, kw_only=True):
@@ -123,6 +125,8 @@ class RenderedHost(Struct, frozen=True, kw_only=True):
     host: str
     text: str | None = None
     error: RenderProblem | None = None
+    values: dict[str, Any] = {}
+    """Flattened key → value, where they were asked for and are there."""
 
 
 class RenderedHosts(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Templates, and what they come to for hosts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -19,6 +19,7 @@ from contracts.templates import (
     LintTemplate,
     ListTemplates,
     ListTemplateVersions,
+    RenderedHost,
     RenderedHosts,
     RenderTemplate,
     SaveTemplate,
@@ -154,6 +155,7 @@ def versions(session: Session, name: str, form: Form) -> None:
 @revision_option
 @text_option
 @task_option
+@click.option("--values", is_flag=True, help="Print the values that it reads instead.")
 @data_options
 @pass_session
 @click.pass_context
@@ -166,26 +168,39 @@ def render(
     Examples:
       drover template render nginx.conf web1
       drover template render nginx.conf web1 web2 --text nginx.conf.j2
-      drover template render nginx.conf web1 --task task.yaml
+      drover template render nginx.conf web1 --task task.yaml --values
     """
     asked = RenderTemplate(
-        name=name, hosts=("-",), revision=given["revision"] or 0, text=given["text"], task=given["task"] or ""
+        name=name,
+        hosts=("-",),
+        revision=given["revision"] or 0,
+        text=given["text"],
+        task=given["task"] or "",
+        values=given["values"],
     )
     content = _rendered(session.client, hosts, asked)
     found = typed(content, RenderedHosts).hosts
-
-    def table() -> None:
-        for each in found:
-            if len(found) > 1:
-                out(f"# {each.host}")
-            if each.text is not None:
-                out(each.text, newline=not each.text.endswith("\n"))
-            if each.error is not None:
-                talk(f"{each.host}: line {each.error.line}: {each.error.message} ({each.error.reason})")
-
-    emit(form, content, lambda: [each.host for each in found if each.error is None], table)
+    table = _values if given["values"] else _texts
+    emit(form, content, lambda: [each.host for each in found if each.error is None], lambda: table(found))
     if any(each.error for each in found):
         ctx.exit(Exit.FAILED_HOSTS)
+
+
+def _texts(found: Sequence[RenderedHost]) -> None:
+    for each in found:
+        if len(found) > 1:
+            out(f"# {each.host}")
+        if each.text is not None:
+            out(each.text, newline=not each.text.endswith("\n"))
+        if each.error is not None:
+            talk(f"{each.host}: line {each.error.line}: {each.error.message} ({each.error.reason})")
+
+
+def _values(found: Sequence[RenderedHost]) -> None:
+    rows(
+        ("HOST", "KEY", "VALUE"),
+        [(host.host, key, msgspec.json.encode(value).decode()) for host in found for key, value in host.values.items()],
+    )
 
 
 @template_group.command("lint")

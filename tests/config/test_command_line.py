@@ -112,6 +112,11 @@ async def test_templates_from_a_file_to_the_hosts(environ, two_hosts, tmp_path):
     assert done.stdout == "a revision 1\n"
     assert (await said(environ, "template", "show", "a")).stdout == file.read_text()
     assert (await said(environ, "template", "render", "a", ONE)).stdout == "10.0.0.1 1\n"
+    values = await said(environ, "template", "render", "a", ONE, "--values")
+    assert [line.split() for line in values.stdout.splitlines()[1:]] == [
+        [ONE, "inventory_hostname", '"10.0.0.1"'],
+        [ONE, "x", "1"],
+    ]
     some = await said(environ, "template", "render", "a", ONE, OTHER, status=Exit.FAILED_HOSTS)
     assert some.stdout == f"# {ONE}\n10.0.0.1 1\n# {OTHER}\n"
     assert some.stderr == f"{OTHER}: line 1: x is undefined (template.undefined)\n"

@@ -93,6 +93,23 @@ async def test_a_tasks_variables_win(ask, save, three_hosts):
     assert (await ask(templates.render_template, asked)).hosts[0].text == "9"
 
 
+async def test_a_preview_tells_the_values_too_if_they_are_asked_for(ask, save, three_hosts):
+    await save("a", "{{ region.id }}{{ region.name|default('') }}{{ password }}{{ host.idc }}{{ global.file_ulimit }}")
+    said = await ask(templates.render_template, RenderTemplate(name="a", hosts=("h-1", "h-3"), values=True))
+    assert [each.values for each in said.hosts] == [
+        {
+            "region.id": 7001,
+            "region.name": "js",
+            "password": MASK,
+            "host.idc": "js",
+            "global.file_ulimit": 65535,
+        },
+        {"region.id": 7002, "password": MASK, "host.idc": "bj", "global.file_ulimit": 65535},
+    ]
+    said = await ask(templates.render_template, RenderTemplate(name="a", hosts=("h-1",)))
+    assert said.hosts[0].values == {}
+
+
 async def test_some_hosts_may_have_errors(ask, save, three_hosts):
     await save("a", "\n{{ region.name }}")
     said = await ask(templates.render_template, RenderTemplate(name="a", hosts=("h-1", "h-2", "h-3")))

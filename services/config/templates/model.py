@@ -16,7 +16,7 @@ from services.config.variables.values import Path, read, written
 MOST_BYTES = 256 * 1024
 LINES_SHOWN = 20
 HOSTS_SHOWN = 20
-OWN = ("inventory_hostname", "host", "group_names")
+ABSENT = object()
 
 
 def check_size(text: str) -> None:
@@ -121,14 +121,21 @@ def lacking(reads: Iterable[TemplateRead], hosts: Mapping[str, Mapping[str, Any]
     """The keys that some of the hosts (id → everything a template is given) do not have."""
     for each in reads:
         path = read(each.key)
-        without = [] if each.optional else [host for host, given in hosts.items() if not _has(given, path)]
+        without = [] if each.optional else [host for host, given in hosts.items() if ABSENT is at(given, path)]
         if without:
             yield Lacking(key=each.key, lines=each.lines, count=len(without), hosts=tuple(without[:HOSTS_SHOWN]))
 
 
-def _has(given: Any, path: Path) -> bool:
+def values_read(reads: Iterable[TemplateRead], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of everything that a template is given, what it reads; keys that are not there stay away."""
+    found = ((each.key, at(given, read(each.key))) for each in reads)
+    return {key: value for key, value in found if value is not ABSENT}
+
+
+def at(given: Any, path: Path) -> Any:
+    """The value at the path, or ABSENT."""
     for part in path:
         if not isinstance(given, Mapping) or part not in given:
-            return False
+            return ABSENT
         given = given[part]
-    return True
+    return given

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from contracts.errors import Invalid
 from contracts.people import Principal
@@ -15,12 +16,20 @@ from contracts.templates import (
     RenderTemplate,
     TemplateDiff,
     TemplateLint,
+    TemplateRead,
 )
 from runtime.authorize import scopes
 from services.config.templates import model
 from services.config.templates.rendering import Context, Renderer, Result, refuse
 from services.config.templates.service import TemplateService
-from services.config.variables.effective import MOST_REPLY_BYTES, EffectiveService, HostLayers, global_values, values_of
+from services.config.variables.effective import (
+    MOST_REPLY_BYTES,
+    EffectiveService,
+    HostLayers,
+    global_values,
+    page_of,
+    values_of,
+)
 from services.config.variables.model import unified
 from services.config.variables.values import Tree, masked, revealed
 
@@ -43,7 +52,8 @@ class PreviewService:
     async def render(self, request: RenderTemplate, principal: Principal) -> RenderedHosts:
         source = await self._source(request.name, request.revision, request.text)
         hosts = await self._visible(request.hosts, request.task, principal)
-        return await self._rendered(source, hosts, masked)
+        reads = model.reads_told(await self._renderer.inspect(source.text)) if request.values else ()
+        return await self._rendered(source, hosts, masked, reads)
 
     async def render_for_hosts(self, request: RenderForHosts, _: Principal) -> RenderedHosts:
         """With secrets in the clear. Hosts that do not exist are left out."""
@@ -57,10 +67,7 @@ class PreviewService:
         hosts = await self._visible(request.hosts, request.task, principal)
         contexts = await asyncio.to_thread(contexts_of, hosts, masked)
         common = _common(hosts, masked)
-        given = {
-            host.id: {**context.variables, **context.own, "global": common}
-            for host, context in zip(hosts, contexts, strict=True)
-        }
+        given = {host.id: _given(context, common) for host, context in zip(hosts, contexts, strict=True)}
         return TemplateLint(
             reads=list(reads), lacking=await asyncio.to_thread(lambda: list(model.lacking(reads, given)))
         )
@@ -96,17 +103,26 @@ class PreviewService:
         return await self._effective.of_visible(hosts, task, scopes(principal, "variables:read")) if hosts else []
 
     async def _rendered(
-        self, source: Source, hosts: Sequence[HostLayers], shown: Callable[[Tree], Tree]
+        self,
+        source: Source,
+        hosts: Sequence[HostLayers],
+        shown: Callable[[Tree], Tree],
+        reads: Sequence[TemplateRead] = (),
     ) -> RenderedHosts:
+        """With the values of `reads` for each host."""
         contexts = await asyncio.to_thread(contexts_of, hosts, shown)
+        common = _common(hosts, shown)
         results = await self._renderer.render(
-            source.text, contexts, common=_common(hosts, shown), most_bytes=HALF, quiet=shown is revealed
+            source.text, contexts, common=common, most_bytes=HALF, quiet=shown is revealed
         )
         _refuse_all(hosts, results)
+        told = {
+            host.id: _told(host, result, model.values_read(reads, _given(context, common)))
+            for host, context, result in zip(hosts, contexts, results, strict=False)
+        }
+        page, left = await asyncio.to_thread(page_of, hosts[: len(results)], lambda host: told[host.id])
         return RenderedHosts(
-            revision=source.revision,
-            hosts=[_told(host, result) for host, result in zip(hosts, results, strict=False)],
-            rest=tuple(host.id for host in hosts[len(results) :]),
+            revision=source.revision, hosts=page, rest=(*left, *(host.id for host in hosts[len(results) :]))
         )
 
 
@@ -123,9 +139,14 @@ def _common(hosts: Sequence[HostLayers], shown: Callable[[Tree], Tree]) -> Tree:
     return global_values(hosts[0], shown) if hosts else {}
 
 
-def _told(host: HostLayers, result: Result) -> RenderedHost:
+def _given(context: Context, common: Tree) -> dict[str, Any]:
+    """Everything that a template may read."""
+    return {**context.variables, **context.own, "global": common}
+
+
+def _told(host: HostLayers, result: Result, values: dict[str, Any]) -> RenderedHost:
     error = model.problem_told(result.error) if result.error else None
-    return RenderedHost(host=host.id, text=result.text, error=error)
+    return RenderedHost(host=host.id, text=result.text, error=error, values=values)
 
 
 def _refuse_all(hosts: Sequence[HostLayers], results: Sequence[Result]) -> None:

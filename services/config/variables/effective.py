@@ -56,7 +56,7 @@ class EffectiveService:
 
     async def effective(self, request: AskEffective, principal: Principal) -> EffectiveOfHosts:
         found = await self.of_visible(request.hosts, request.task, scopes(principal, "variables:read"))
-        told, rest = await asyncio.to_thread(_page, found, lambda host: _told(host, request))
+        told, rest = await asyncio.to_thread(page_of, found, lambda host: _told(host, request))
         return EffectiveOfHosts(hosts=told, rest=rest)
 
     async def resolve(self, request: ResolveVariables, _: Principal) -> ResolvedVariables:
@@ -64,7 +64,7 @@ class EffectiveService:
         values = await asyncio.to_thread(values_of, found, revealed)
         trees = dict(zip((host.id for host in found), values, strict=True))
         told, rest = await asyncio.to_thread(
-            _page, found, lambda host: HostValues(host=host.id, values=dict(trees[host.id]))
+            page_of, found, lambda host: HostValues(host=host.id, values=dict(trees[host.id]))
         )
         return ResolvedVariables(hosts=told, rest=rest)
 
@@ -152,7 +152,7 @@ def _told(host: HostLayers, request: AskEffective) -> EffectiveVariables:
     )
 
 
-def _page(hosts: Sequence[HostLayers], told: Callable[[HostLayers], T]) -> tuple[list[T], tuple[str, ...]]:
+def page_of(hosts: Sequence[HostLayers], told: Callable[[HostLayers], T]) -> tuple[list[T], tuple[str, ...]]:
     """As many as fit into one message, and the ids of the rest. Raises Invalid if not even one does."""
     page: list[T] = []
     left = MOST_REPLY_BYTES
