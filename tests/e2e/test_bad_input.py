@@ -22,6 +22,17 @@ REFUSED_RUNS = {
     "unknown IP": ({**GOOD, "targets": {"ips": ["203.0.113.9"]}}, 422, "targets.unknown"),
     "unknown id": ({**GOOD, "targets": {"ids": ["h-nobody"]}}, 422, "targets.unknown"),
     "nothing left": ({**GOOD, "targets": {"all": True, "exclude": {"idcs": ["js", "bj"]}}}, 422, "targets.empty"),
+    "group that is not there": ({**GOOD, "targets": {"groups": ["nosuch"]}}, 422, "group.unknown_member"),
+    "expression with a typing error": (
+        {**GOOD, "targets": {"all": True, "exclude": {"where": "tagg = web"}}}, 422, "expression.unknown_attribute",
+    ),
+    "expression of parentheses": ({**GOOD, "targets": {"where": "(" * 10_000}}, 422, "expression.too_large"),
+    "expression of a megabyte": ({**GOOD, "targets": {"where": "x" * 900_000}}, 422, "expression.too_large"),
+    "expression of many terms": (
+        {**GOOD, "targets": {"where": " or ".join(["tag=a"] * 10_000)}}, 422, "expression.too_large",
+    ),
+    "expression with a query in it": ({**GOOD, "targets": {"where": {"$where": "1"}}}, 422, "bus.malformed"),
+    "expression for nobody": ({**GOOD, "targets": {"where": "tag = (a+)+$"}}, 422, "expression.malformed"),
     "another set than expected": ({**GOOD, "expect_hash": "0" * 64}, 409, "targets.changed"),
     "script too large": ({**GOOD, "script": "x" * (512 * 1024 + 1)}, 413, "run.script_too_large"),
     "NUL in the script": ({**GOOD, "script": "echo \0"}, 422, None),

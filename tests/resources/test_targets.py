@@ -100,6 +100,48 @@ async def test_exclusions(herd):
     assert await herd.fits(idcs=("js",), exclude=HostFilter(ips=("10.0.0.1",))) == "b"
 
 
+async def test_groups_and_expressions_narrow_and_exclude_as_the_other_criteria_do(herd):
+    await herd.ask.group("hand", hosts=(herd.ids["a"], herd.ids["c"], herd.ids["m"]))
+    await herd.ask.group("rule", expression="tag = web")
+    await herd.ask.group("both", groups=("hand", "rule"))
+    assert await herd.fits(groups=("hand",)) == "a c", "attributes and groups never sweep up management hosts"
+    assert await herd.fits(groups=("hand", "rule")) == await herd.fits(groups=("both",)) == "a b c"
+    assert await herd.fits(groups=("both",), idcs=("js",)) == "a b"
+    assert await herd.fits(groups=("global",)) == "a b c d e"
+    assert await herd.fits(groups=("idc:bj",), where="business = shop or state = standby") == "c d"
+    assert await herd.fits(where="ip in 10.0.0.2/31 or hostname = a*") == "a b c"
+    assert await herd.fits(where="not tag = *") == "d e"
+    assert await herd.fits(all=True, exclude=HostFilter(groups=("both",))) == "d e"
+    assert await herd.fits(all=True, exclude=HostFilter(where="group(both) and idc = js")) == "c d e"
+    assert await herd.fits(groups=("both",), exclude=HostFilter(groups=("hand",), where="tag = db")) == "a b"
+    assert await herd.fits(ids=(herd.ids["m"], herd.ids["a"]), groups=("hand",)) == "a m"
+    assert await herd.fits(local=True, where="class = management") == "m"
+    await herd.refused("targets.empty", where="class = management")
+
+
+async def test_a_group_that_does_not_exist_is_told_and_never_passed_over(herd):
+    for targets in (
+        {"groups": ("nosuch", "global")},
+        {"all": True, "exclude": HostFilter(groups=("nosuch",))},
+        {"ids": (herd.ids["a"],), "groups": ("nosuch",), "allow_unknown": True},
+        {"groups": ("set:none",)},
+        {"groups": ("$ne",)},
+    ):
+        assert "There is no group " in (await herd.refused("group.unknown_member", **targets)).message
+    assert "Column 5 " in (await herd.refused("expression.unknown_attribute", where="not nosuch")).message
+    await herd.refused("expression.unknown_group", all=True, exclude=HostFilter(where="group(nosuch)"))
+
+
+async def test_a_set_that_changed_between_preview_and_run_shows_by_its_hash(herd):
+    """G5 of the bad inputs: a run that was to be on the set that was shown is refused on another."""
+    await herd.ask.group("web", expression="tag = web")
+    shown = await herd.ask.resolve(groups=("web",))
+    await herd.ask(hosts.change_host, ChangeHost(host=herd.ids["c"], tags=("web",)))
+    assert (await herd.ask.resolve(groups=("web",))).hash != shown.hash
+    await herd.ask(hosts.change_host, ChangeHost(host=herd.ids["c"], tags=("db",)))
+    assert (await herd.ask.resolve(groups=("web",))).hash == shown.hash
+
+
 async def test_asking_for_nothing_is_never_everything(herd):
     await herd.refused("targets.none_asked")
     await herd.refused("targets.none_asked", exclude=HostFilter(idcs=("js",)))
@@ -145,6 +187,8 @@ async def test_many_unknown_names_are_told_in_part_with_their_number(herd):
         ({"idcs": ("js",), "local": True}, "local, which means management hosts, leaves none of 2"),
         ({"idcs": ("js",), "exclude": HostFilter(tags=("web",))}, "excluding tag web leaves none of 2"),
         ({"states": (HostState.RETIRED,)}, "state retired leaves none of 6"),
+        ({"groups": ("idc:js",), "where": "tag = db"}, "where tag = db leaves none of 2"),
+        ({"idcs": ("bj",), "groups": ("idc:js",)}, "group idc:js leaves none of 3"),
     ],
 )
 async def test_an_empty_set_says_what_emptied_it(herd, targets, said):
@@ -227,6 +271,10 @@ async def test_fifty_thousand_hosts_are_a_set_and_one_more_is_too_many(ask):
         {"states": ["$ne"]},
         {"states": [{"$ne": "retired"}]},
         {"all": "yes"},
+        {"groups": "web"},
+        {"groups": [{"$ne": "web"}]},
+        {"where": {"$where": "sleep(5000)"}},
+        {"where": ["online"]},
         {"all": {"$exists": True}},
         {"exclude": [1]},
         {"exclude": {"idcs": {"$in": []}}},
