@@ -38,9 +38,11 @@ class Parameter(Struct, frozen=True, kw_only=True):
 
 
 class StartRun(Struct, frozen=True, kw_only=True):
-    """Run a script once on every chosen host."""
+    """Run a script once on every chosen host: a text, or a stored script by its name."""
 
-    script: Annotated[str, Meta(min_length=1, pattern=NO_NUL)]
+    script: Annotated[str, Meta(pattern=NO_NUL)] = ""
+    stored: StoredScript | None = None
+    """In place of `script` and `language`. Parameters are checked against what it declares."""
     language: Language = Language.SHELL
     targets: Targets
     name: Annotated[str, Meta(max_length=200)] = ""
@@ -100,6 +102,8 @@ class Run(Struct, frozen=True, kw_only=True):
     language: Language
     script: str
     script_sha256: str
+    stored: StoredScript | None = None
+    """The very version whose text this is, if it was a stored script."""
     args: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     """Masked values read as MASK."""

@@ -91,6 +91,7 @@ def _table(run: Run) -> None:
             ("time-out", f"{run.timeout_s} s"),
             ("tries", str(run.tries) if run.tries > 1 else ""),
             ("actions", "\n".join(f"{when(a.at)} {a.what} by {a.by.name} {a.why}".rstrip() for a in run.actions)),
+            ("stored script", f"{run.stored.name}@{run.stored.version}" if run.stored else ""),
             ("script", run.script.rstrip("\n")),
         ]
     )

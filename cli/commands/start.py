@@ -20,8 +20,10 @@ from cli.report import finish
 from cli.session import Session, data_options, pass_session
 from cli.terminal import can_ask
 from cli.watching import Watch, how_to_go_on
+from cli.words import Version
+from contracts.agents import Language
 from contracts.hosts import ResolveTargets, Targets, TargetSet, resolve_targets
-from contracts.runs import RetryRun, Run, RunRef, StartRun, retry, show, start
+from contracts.runs import RetryRun, Run, RunRef, StartRun, StoredScript, retry, show, start
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,6 +99,12 @@ START_OPTIONS = (
     ),
     click.option("--name", default="", help="What to call the run."),
     click.option("--python", is_flag=True, help="The script is Python. So is -f FILE.py."),
+    click.option(
+        "--script",
+        type=Version(),
+        metavar="NAME[@VERSION]",
+        help="A stored script, the version that is online if none is named; all words are arguments.",
+    ),
     click.option("-f", "--file", metavar="FILE", help="Script from a file, - for stdin; all words are arguments."),
     click.option("--allow-unknown", is_flag=True, help="Pass over named hosts that do not exist."),
     click.option("-x", "--exclude", multiple=True, metavar="WHAT", help="Not these; written like -t."),
@@ -135,6 +143,7 @@ def start_run(session: Session, /, form: Form, detach: bool, following: Followin
     Examples:
       drover x 'uptime' -t idc=js
       drover x 'systemctl restart app' -t tag=web -t state=in_service -x 10.0.0.7 --expect-hosts 12
+      drover x --script restart-app --param wait=5 -t tag=web
       drover x -f check.py --param threshold=90 -t all --detach
       drover x - -t local < script.sh
       drover host list --tag web -o name | drover x 'echo "$1"' -t @- -- --an-argument
@@ -155,9 +164,11 @@ def start_run(session: Session, /, form: Form, detach: bool, following: Followin
 
 
 def _request(chosen: Targets, options: dict[str, Any]) -> StartRun:
-    script, language, arguments = scripts.script_of(options["words"], options["file"], python=options["python"])
+    script, language, arguments = _script(options)
+    named = options["script"]
     return StartRun(
         script=script,
+        stored=StoredScript(name=named[0], version=named[1]) if named else None,
         language=language,
         targets=chosen,
         name=options["name"],
@@ -169,6 +180,15 @@ def _request(chosen: Targets, options: dict[str, Any]) -> StartRun:
         offline_wait_s=options["offline_wait"],
         idempotency_key=options["idempotency_key"] or os.urandom(16).hex(),
     )
+
+
+def _script(options: dict[str, Any]) -> tuple[str, Language, tuple[str, ...]]:
+    """Text, language and arguments; with a stored script all words are arguments."""
+    if options["script"] is None:
+        return scripts.script_of(options["words"], options["file"], python=options["python"])
+    if options["file"] is not None or options["python"]:
+        raise click.UsageError("a stored script has its own text and language; leave out -f and --python")
+    return "", Language.SHELL, tuple(options["words"])
 
 
 def _preview(client: Client, chosen: Targets, form: Form) -> None:

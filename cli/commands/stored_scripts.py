@@ -11,7 +11,7 @@ from cli.display import Form, emit, facts, out, rows, talk, when
 from cli.exits import Exit
 from cli.folding import counted
 from cli.session import Session, data_options, pass_session
-from cli.words import Word
+from cli.words import Version, Word
 from contracts import scripts
 from contracts.agents import Language
 from contracts.script_search import FoundScripts, SearchScripts, search_scripts
@@ -39,14 +39,6 @@ from contracts.scripts import (
 @click.group("script")
 def script_group() -> None:
     """Stored scripts: versions that never change."""
-
-
-def version_of(word: str) -> tuple[str, int]:
-    """Name and number of NAME[@VERSION]; 0 without one."""
-    name, _, number = word.partition("@")
-    if "@" in word and not (number.isdecimal() and 0 < int(number) <= 1_000_000):
-        raise click.UsageError(f"{word!r}: write NAME or NAME@VERSION")
-    return name, int(number or 0)
 
 
 @script_group.command("save")
@@ -131,11 +123,11 @@ def list_(session: Session, /, form: Form, **given: Any) -> None:
 
 
 @script_group.command("show")
-@click.argument("script", metavar="NAME[@VERSION]")
+@click.argument("script", type=Version(), metavar="NAME[@VERSION]")
 @click.option("--text", is_flag=True, help="The text only.")
 @data_options
 @pass_session
-def show(session: Session, script: str, text: bool, form: Form) -> None:
+def show(session: Session, script: tuple[str, int], text: bool, form: Form) -> None:
     """Show a version: the one named, or the one online, or else the newest.
 
     \b
@@ -143,7 +135,7 @@ def show(session: Session, script: str, text: bool, form: Form) -> None:
       drover script show restart-app
       drover script show restart-app@3 --text > restart.sh
     """
-    name, version = version_of(script)
+    name, version = script
     content, found = session.client.both(scripts.show_script_version, VersionRef(name=name, version=version))
     if text:
         out(found.text, newline=False)
@@ -175,11 +167,11 @@ def versions(session: Session, name: str, form: Form) -> None:
 
 
 @script_group.command("diff")
-@click.argument("before", metavar="NAME[@VERSION]")
+@click.argument("before", type=Version(), metavar="NAME[@VERSION]")
 @click.argument("version", type=click.IntRange(min=1), required=False)
 @data_options
 @pass_session
-def diff(session: Session, before: str, version: int | None, form: Form) -> None:
+def diff(session: Session, before: tuple[str, int], version: int | None, form: Form) -> None:
     """What differs between two versions; without VERSION, between the first one and the newest.
 
     \b
@@ -187,7 +179,7 @@ def diff(session: Session, before: str, version: int | None, form: Form) -> None
       drover script diff restart-app
       drover script diff restart-app@2 5
     """
-    name, first = version_of(before)
+    name, first = before
     newest = version or session.client.call(scripts.show_script, ScriptRef(name=name)).newest
     content, told = session.client.both(scripts.diff_script, DiffScript(name=name, before=first, after=newest))
     emit(form, content, lambda: [told.text], lambda: out(told.text, newline=False))
@@ -196,29 +188,29 @@ def diff(session: Session, before: str, version: int | None, form: Form) -> None
 
 
 @script_group.command("clone")
-@click.argument("script", metavar="NAME[@VERSION]")
+@click.argument("script", type=Version(), metavar="NAME[@VERSION]")
 @click.argument("to")
 @click.option("--system", is_flag=True, help="The new one is a system script.")
 @data_options
 @pass_session
-def clone(session: Session, script: str, to: str, system: bool, form: Form) -> None:
+def clone(session: Session, script: tuple[str, int], to: str, system: bool, form: Form) -> None:
     """Make a script of your own out of a version of another.
 
     \b
     Examples:
       drover script clone host-init my-init
     """
-    name, version = version_of(script)
+    name, version = script
     kind = ScriptKind.SYSTEM if system else ScriptKind.USER
     content, made = session.client.both(scripts.clone_script, CloneScript(name=name, version=version, to=to, kind=kind))
     _emit_version(form, content, made, text=False)
 
 
 @script_group.command("online")
-@click.argument("script", metavar="NAME@VERSION")
+@click.argument("script", type=Version(), metavar="NAME@VERSION")
 @data_options
 @pass_session
-def online(session: Session, script: str, form: Form) -> None:
+def online(session: Session, script: tuple[str, int], form: Form) -> None:
     """Put a version online: it runs from now on if none is named. The one before is retired.
 
     \b
@@ -229,10 +221,10 @@ def online(session: Session, script: str, form: Form) -> None:
 
 
 @script_group.command("retire")
-@click.argument("script", metavar="NAME@VERSION")
+@click.argument("script", type=Version(), metavar="NAME@VERSION")
 @data_options
 @pass_session
-def retire(session: Session, script: str, form: Form) -> None:
+def retire(session: Session, script: tuple[str, int], form: Form) -> None:
     """Retire a version: nobody runs it any more.
 
     \b
@@ -242,8 +234,8 @@ def retire(session: Session, script: str, form: Form) -> None:
     _move(session, scripts.retire_version, script, form)
 
 
-def _move(session: Session, call: Any, word: str, form: Form) -> None:
-    name, version = version_of(word)
+def _move(session: Session, call: Any, script: tuple[str, int], form: Form) -> None:
+    name, version = script
     if not version:
         raise click.UsageError(f"which version? Write {name}@VERSION")
     content, moved = session.client.both(call, MoveVersion(name=name, version=version))

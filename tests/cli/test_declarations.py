@@ -3,8 +3,8 @@
 import click
 import pytest
 
-from cli.commands.stored_scripts import version_of
 from cli.scripts import declaration, declared
+from cli.words import Version
 from contracts.scripts import DeclaredParameter, ParameterType
 
 
@@ -32,7 +32,9 @@ def test_a_declaration_that_is_none_is_refused(word):
 
 
 def test_a_version_is_named_after_an_at():
-    assert (version_of("install"), version_of("install@3")) == (("install", 0), ("install", 3))
-    for word in ("install@", "install@x", "install@0", "install@-1", "install@1@2"):
+    version = Version()
+    assert version.convert("install", None, None) == ("install", 0)
+    assert version.convert("install@3", None, None) == ("install", 3)
+    for word in ("install@", "install@x", "install@0", "install@-1", "install@1@2", "@1", "", "x@１"):
         with pytest.raises(click.UsageError):
-            version_of(word)
+            version.convert(word, None, None)

@@ -39,6 +39,7 @@ from services.jobs.app import work
 from services.jobs.settings import Settings
 from tests.conftest import service_bus
 from tests.hosts import host_connection
+from tests.jobs.shelf import Shelf
 from tests.servers import READY_S, NatsPlane, free_ports, until
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +81,7 @@ class Rig:
     groups: dict[str, str] = field(default_factory=dict)
     """Host → the group it is in. If there are any, each group has the account of its name as its default."""
     heard: list[ResolveAccount] = field(default_factory=list)
+    shelf: Shelf = field(default_factory=Shelf)
     greeted: set[str] = field(default_factory=set)
     """Hosts whose hello has come to the hub."""
 
@@ -279,7 +281,9 @@ async def rig(nats, mongo_url, database, folder, *, instances=2, **settings):
                 answer(group_contracts.groups_of_hosts, built.of_hosts),
             ]
         )
-        await config.serve([answer(account_contracts.resolve_account, built.account)])
+        await config.serve(
+            [answer(account_contracts.resolve_account, built.account), *built.shelf.endpoints()],
+        )
         for _ in range(instances):
             await built.instance(**settings)
         try:

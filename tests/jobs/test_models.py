@@ -17,7 +17,7 @@ from contracts.states import RUN_MOVES, Outcome, RunState
 from runtime.signing import BoxKey, seal
 from services.jobs.paging import MOST_PAGE_BYTES, cut, fitting, fitting_text
 from services.jobs.runs import model
-from services.jobs.runs.checks import check
+from services.jobs.runs.checks import check, check_content
 from services.jobs.runs.model import Fact, KeptParameter, RunRecord, Target, Wave
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -117,13 +117,14 @@ def asked(**fields):
 def test_what_can_never_run_is_refused(fields, reason):
     with pytest.raises(Invalid) as refusal:
         check(asked(**fields))
+        check_content(asked(**fields))
     assert refusal.value.reason == reason
 
 
 def test_what_is_as_large_as_allowed_is_taken():
-    check(asked(script="x" * MAX_SCRIPT_BYTES))
+    check_content(asked(script="x" * MAX_SCRIPT_BYTES))
     masked = tuple(Parameter(name=f"P{n}", value="x" * 6000, masked=True) for n in range(2))
-    check(asked(parameters=masked))
+    check_content(asked(parameters=masked))
     sealed = seal(msgspec.json.encode({each.name: each.value for each in masked}), BoxKey().public_key)
     assert len(sealed) <= MAX_SEALED_BYTES
 

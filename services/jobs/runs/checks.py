@@ -20,9 +20,15 @@ _REFUSED_VARIABLE = re.compile(REFUSED_VARIABLES)
 
 def check(request: StartRun) -> None:
     """Raise Invalid, with the reason, if the run can never be started as written."""
-    _script(request)
+    if bool(request.script) == (request.stored is not None):
+        raise Invalid("run.one_script", "Give either the text of a script or the name of a stored one.")
     _environment(request)
     _parameters(request)
+
+
+def check_content(request: StartRun) -> None:
+    """The same of what a stored script brings along as of what was written out."""
+    _script(request)
     _sizes(request)
 
 

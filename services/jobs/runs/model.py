@@ -11,7 +11,7 @@ from contracts.agents import Language
 from contracts.errors import Conflict
 from contracts.hosts import Targets
 from contracts.people import Principal
-from contracts.runs import MASK, Action, Counts, Parameter, Run, RunChanged
+from contracts.runs import MASK, Action, Counts, Parameter, Run, RunChanged, StoredScript
 from contracts.states import GOOD, RUN_MOVES, Live, Outcome, RunState
 from services.jobs.runs.visibility import Whose
 
@@ -48,6 +48,7 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     language: Language
     script: str
     script_sha256: str
+    stored: StoredScript | None = None
     args: tuple[str, ...]
     parameters: tuple[KeptParameter, ...]
     env: dict[str, str]

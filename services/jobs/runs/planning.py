@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from contracts.accounts import AGENT, ResolvedAccount
-from contracts.errors import Conflict, Forbidden
+from contracts.errors import Conflict
 from contracts.hosts import Targets
 from contracts.people import Principal
 from contracts.permissions import Scope
@@ -12,19 +12,24 @@ from contracts.runs import StartRun
 from runtime.authorize import scopes
 from runtime.bus import Bus
 from services.jobs.runs import accounts
+from services.jobs.runs.checks import check_content
 from services.jobs.runs.model import RunRecord, Target
+from services.jobs.runs.stored import Material, admitting, material, tags_now
 from services.jobs.runs.targets import Chosen, resolve
 from services.jobs.runs.visibility import START
 
 
 class Plan(NamedTuple):
+    material: Material
     chosen: Chosen
     account: ResolvedAccount
 
 
 async def plan(bus: Bus, request: StartRun, by: Principal) -> Plan:
     """Raises whatever speaks against it: a name that is unknown, an account that is not granted, no host that fits."""
-    within = admitting_script(scopes(by, START))
+    script = await material(bus, request, by)
+    check_content(script.request)
+    within = admitting(scopes(by, START), script.tags)
     account = await accounts.ask(bus, request.account or "", by)
     if account.ask_groups:
         chosen = await resolve(bus, request.targets, request.expect_hash, admitting_account(within, request.account))
@@ -36,13 +41,13 @@ async def plan(bus: Bus, request: StartRun, by: Principal) -> Plan:
             chosen = await resolve(bus, request.targets, chosen.hash, narrower)
     else:
         chosen = await resolve(bus, request.targets, request.expect_hash, admitting_account(within, account.alias))
-    return Plan(chosen, account)
+    return Plan(script, chosen, account)
 
 
 async def replan(bus: Bus, record: RunRecord, hosts: Sequence[Target], by: Principal) -> None:
     """Raise unless `by` may start on these hosts again what the run started. Its account stays the one it was."""
     name = record.account_alias or record.account or AGENT
-    within = admitting_account(admitting_script(scopes(by, START)), name)
+    within = admitting_account(admitting(scopes(by, START), await tags_now(bus, record.stored)), name)
     ids = tuple(host.id for host in hosts)
     account = await accounts.ask(bus, name, by)
     if account.ask_groups:
@@ -55,16 +60,6 @@ async def replan(bus: Bus, record: RunRecord, hosts: Sequence[Target], by: Princ
         )
     if not any(_on_all_hosts(scope) for scope in within):
         await resolve(bus, Targets(ids=ids), "", within)
-
-
-def admitting_script(within: Sequence[Scope]) -> tuple[Scope, ...]:
-    """A scope that is bound to tags of stored scripts lets no others be run. Raises Forbidden."""
-    found = tuple(scope for scope in within if scope.script_tags is None)
-    if not found:
-        raise Forbidden(
-            "run.script_not_stored", "Your role starts stored scripts only. Choose one: see `drover script list`."
-        )
-    return found
 
 
 def admitting_account(within: Sequence[Scope], account: str | None) -> tuple[Scope, ...]:

@@ -66,7 +66,7 @@ class RunService:
             return _same(known, content)
         planned = await plan(self.bus, request, by)
         now = _now()
-        record = self._record(request, planned, by, now, idempotency=key, content=content)
+        record = self._record(planned, by, now, idempotency=key, content=content)
         check_travels(shown(record))
         wave = _wave(record, planned.chosen.hosts, now)
         try:
@@ -161,7 +161,6 @@ class RunService:
 
     def _record(
         self,
-        request: StartRun,
         planned: Plan,
         by: Principal,
         now: datetime,
@@ -169,6 +168,7 @@ class RunService:
         idempotency: str,
         content: str,
     ) -> RunRecord:
+        request = planned.material.request
         return RunRecord(
             id=run_id(),
             name=request.name,
@@ -180,6 +180,7 @@ class RunService:
             language=Language(request.language),
             script=request.script,
             script_sha256=sha256(request.script.encode()),
+            stored=planned.material.stored,
             args=request.args,
             parameters=tuple(self._kept(each) for each in request.parameters),
             env=request.env,
