@@ -1,0 +1,175 @@
+"""Whoever is bound to a scope is answered about an object outside of it exactly as about one that does not exist.
+
+Every route with a parameter in its path stands here, by the first word of the path: in OBJECTS, and then each of its
+calls is made for an object inside, one outside and an unknown one; or in NOT_SCOPED, with the reason. A new route
+below a known word is tested before anybody thinks of it; one below a new word fails until somebody decides.
+
+The principal is an API token of an admin, bound in one way; the objects are another admin's.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import pytest
+import pytest_asyncio
+
+from contracts import registry
+from contracts.hosts import HostFacts
+from services.gateway.pages.download import download
+from tests.plane import Plane
+from tests.resources.people import Keys
+from tests.smallest import smallest_fields
+
+PATHS = [call for call in (*registry.calls(), download) if call.http and "{" in call.http.path]
+NUMBERS = itertools.count(1)
+
+
+class Object(NamedTuple):
+    """How the objects below one word of the address are made, and which bound of a scope holds them."""
+
+    bound: dict[str, list[str]]
+    unknown: dict[str, Any]
+    """Names in the path that nothing has."""
+    make: Callable[[Plane, bool], Awaitable[dict[str, Any]]]
+    """A new one, inside of the bound or outside: its names in the path."""
+
+
+async def ask(plane: Plane, method: str, path: str, body: Any = None, token: str = "") -> Any:
+    status, said = await plane.api(method, path, body, token=token)
+    assert status < 300, said
+    return said
+
+
+async def a_host(plane: Plane, inside: bool) -> dict[str, Any]:
+    """Enrolled as an agent does it; no agent ever comes."""
+    business = "shop" if inside else "bank"
+    token = (await ask(plane, "POST", "/join-tokens", {"idc": "js", "business": business}))["secret"]
+    keys = Keys()
+    nonce = (await ask(plane, "POST", "/enrolment/challenge", {"user_key": keys.user.public}))["nonce"]
+    asked = keys.request(nonce, token, HostFacts(hostname=f"host-{next(NUMBERS)}"))
+    proof = {name: getattr(asked, name) for name in ("token", "nonce", "user_key", "box_key", "signature")}
+    return {"host": (await ask(plane, "POST", "/enrolment", proof))["host"]}
+
+
+async def a_run(plane: Plane, inside: bool) -> dict[str, Any]:
+    host = await a_host(plane, inside)
+    run = await ask(plane, "POST", "/runs", {"script": "true", "targets": {"ids": [host["host"]]}})
+    return {"run": run["id"], **host}
+
+
+async def a_group(plane: Plane, inside: bool) -> dict[str, Any]:
+    name = "ours" if inside else f"theirs-{next(NUMBERS)}"
+    if inside:  # the scope names one group, so there is one, and what a test did to it is forgotten
+        await plane.api("DELETE", f"/groups/{name}")
+    await ask(plane, "POST", "/groups", {"name": name})
+    return {"name": name}
+
+
+async def an_account(plane: Plane, inside: bool) -> dict[str, Any]:
+    alias = "ours" if inside else f"theirs-{next(NUMBERS)}"
+    if inside:
+        await plane.api("DELETE", f"/accounts/{alias}")
+    await ask(plane, "POST", "/accounts", {"alias": alias, "os_user": "nobody"})
+    return {"alias": alias}
+
+
+FIRST = {"version": 1, "before": 1, "after": 1}
+
+
+async def a_script(plane: Plane, inside: bool) -> dict[str, Any]:
+    name = f"script-{next(NUMBERS)}"
+    made = {"name": name, "text": "true\n", "tags": ["ours" if inside else "theirs"]}
+    await ask(plane, "POST", "/scripts", made)
+    return {"name": name, **FIRST}
+
+
+async def variables_of_a_host(plane: Plane, inside: bool) -> dict[str, Any]:
+    return {"scope": f"host:{(await a_host(plane, inside))['host']}"}
+
+
+BUSINESS = {"businesses": ["shop"]}
+NO_HOST = {"host": "h-000000000000"}
+OBJECTS = {
+    "hosts": Object(BUSINESS, NO_HOST, a_host),
+    "runs": Object(BUSINESS, {"run": "nobody-knows", **NO_HOST}, a_run),
+    "variables": Object(BUSINESS, {"scope": "host:h-000000000000"}, variables_of_a_host),
+    "groups": Object({"groups": ["ours"]}, {"name": "nobody-knows"}, a_group),
+    "accounts": Object({"accounts": ["ours"]}, {"alias": "nobody-knows"}, an_account),
+    "scripts": Object({"script_tags": ["ours"]}, {"name": "nobody-knows", **FIRST}, a_script),
+}
+
+NOT_SCOPED = {
+    # About people: indivisible permissions, so that no bounded principal gets any answer but 403.
+    "people",
+    "roles",
+    "integrations",
+    # One's own only, whatever the scope; of others they are unknown: tests/gateway/test_sessions.py and
+    # test_people_and_tokens.py.
+    "tokens",
+    "sessions",
+    # The map of the company, which everybody sees who sees hosts.
+    "places",
+    "attributes",
+    # What no bound of a scope names: whoever may use these may use all of them.
+    "files",
+    "templates",
+    "join-tokens",
+}
+
+
+def word(call) -> str:
+    return call.http.path.split("/")[1]
+
+
+def test_every_route_with_a_parameter_has_its_row():
+    words = {word(call) for call in PATHS}
+    assert words - OBJECTS.keys() - NOT_SCOPED == set(), "decide who may touch these"
+    assert (OBJECTS.keys() | NOT_SCOPED) - words == set()
+    assert OBJECTS.keys() & NOT_SCOPED == set()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def bounded(bare_plane: Plane):
+    """Word → a token of somebody who may do everything, within the bound of the word."""
+    admin = await bare_plane.person("bounded", ["admin"])
+    return {
+        name: (await ask(bare_plane, "POST", "/tokens", {"label": name, "scope": each.bound}, admin))["secret"]
+        for name, each in OBJECTS.items()
+    }
+
+
+async def made(plane: Plane, call, names: dict[str, Any], token: str) -> tuple[int, dict[str, Any]]:
+    """The answer to the call about what goes by these names, and if it is a refusal, `_` for each of them in it."""
+    given = {name: value for name, value in names.items() if name in call.request.__struct_fields__}
+    fields = {**smallest_fields(call.request), **given}
+    path = re.sub(r"{(\w+)}", lambda match: quote(str(fields.pop(match[1])), safe=""), call.http.path)
+    reads = call.http.method in {"GET", "DELETE"}
+    query = f"?{urlencode(fields)}" if reads and fields else ""
+    headers = {"Authorization": f"Bearer {token}"}
+    sent = {} if reads else {"json": fields}
+    async with plane.http.request(
+        call.http.method, f"{plane.url}/api/v1{path}{query}", headers=headers, **sent
+    ) as answer:
+        text = await answer.text()
+        if not answer.headers["Content-Type"].startswith("application/problem+json"):
+            return answer.status, {}
+    for name in re.findall(r"[\w-]{2,}", " ".join(map(str, names.values()))):
+        text = text.replace(name, "_")
+    return answer.status, {**json.loads(text), "reference": ""}
+
+
+@pytest.mark.parametrize("call", [call for call in PATHS if word(call) in OBJECTS], ids=lambda call: call.subject)
+async def test_an_object_outside_is_answered_like_one_that_does_not_exist(bare_plane: Plane, bounded, call):
+    kind, token = OBJECTS[word(call)], bounded[word(call)]
+    status, unknown = await made(bare_plane, call, kind.unknown, token)
+    assert status == 404 or unknown["reason"] == "auth.forbidden", unknown
+    outside = await kind.make(bare_plane, False)
+    assert await made(bare_plane, call, outside, token) == (status, unknown)
+    for who, thing in ((token, await kind.make(bare_plane, True)), (bare_plane.token, outside)):
+        status, said = await made(bare_plane, call, thing, who)
+        assert status < 500, said
+        assert status != 404, "it was there, and was the principal's to know"
