@@ -78,8 +78,9 @@ ROLES: dict[Role, frozenset[str]] = {
     Role.ADMIN: frozenset(PERMISSIONS) - _FOR_SERVICES,
 }
 
-INDIVISIBLE = frozenset({"people:manage", "integrations:manage"})
-"""What nobody can have within bounds, since people and integrations lie in no scope."""
+INDIVISIBLE = frozenset({"people:manage", "integrations:manage", "topology:change"})
+"""What nobody can have within bounds: people and integrations lie in no scope, places and attributes belong to
+all."""
 
 SERVICES: dict[str, frozenset[str]] = {
     "gateway": frozenset({"runs:read"}),

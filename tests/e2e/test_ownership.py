@@ -173,3 +173,41 @@ async def test_an_object_outside_is_answered_like_one_that_does_not_exist(bare_p
         status, said = await made(bare_plane, call, thing, who)
         assert status < 500, said
         assert status != 404, "it was there, and was the principal's to know"
+
+
+MENTIONS = {
+    "resources.targets.resolve": ("hosts", lambda names: {"targets": {"ids": [names["host"]]}}),
+    "resources.groups.of_hosts": ("hosts", lambda names: {"hosts": [names["host"]]}),
+    "resources.hosts.edit": ("hosts", lambda names: {"filter": {"ids": [names["host"]]}, "add_tags": ["x"]}),
+    "config.variables.effective": ("hosts", lambda names: {"hosts": [names["host"]]}),
+    "jobs.runs.start": ("hosts", lambda names: {"script": "true", "targets": {"ids": [names["host"]]}}),
+}
+"""Calls that name an object in their body: of which word, and how."""
+
+
+@pytest.mark.parametrize("subject", MENTIONS)
+async def test_an_object_outside_is_unknown_in_a_body_too(bare_plane: Plane, bounded, subject):
+    call = next(call for call in registry.calls() if call.subject == subject)
+    kind, body = OBJECTS[MENTIONS[subject][0]], MENTIONS[subject][1]
+
+    async def said_of(names: dict[str, Any]) -> tuple[int, str]:
+        token = bounded[MENTIONS[subject][0]]
+        status, said = await bare_plane.api(call.http.method, call.http.path, body(names), token=token)
+        told = {**said, "reference": "", "id": ""}
+        return status, json.dumps(told).replace(names["host"], "_")
+
+    unknown = await said_of(kind.unknown)
+    assert await said_of(await kind.make(bare_plane, False)) == unknown
+    assert await said_of(await kind.make(bare_plane, True)) != unknown
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+async def test_lists_leave_out_what_lies_outside(bare_plane: Plane, bounded, name):
+    inside, outside = [await OBJECTS[name].make(bare_plane, each) for each in (True, False)]
+    if name == "variables":
+        for each in (inside, outside):
+            await ask(bare_plane, "POST", f"/variables/{each['scope']}", {"text": "a: 1"})
+    listed = json.dumps(await ask(bare_plane, "GET", f"/{name}?limit=100", token=bounded[name]))
+    first = next(iter(inside))
+    assert f'"{inside[first]}"' in listed
+    assert f'"{outside[first]}"' not in listed
