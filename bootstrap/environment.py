@@ -57,6 +57,7 @@ def gateway(
     return _service("gateway", trust, addresses, http_port) | {
         "GATEWAY_FIRST_ADMIN_PASSWORD_FILE": password_file,
         **({"GATEWAY_DEPOT": depot} if depot else {}),
+        "GATEWAY_AUDIT_SEED_FILE": str(trust.audit_seed),
     }
 
 

@@ -14,6 +14,7 @@ where it stopped.
     command-keys.json        key id → base64 public key, pinned by agents at enrolment
     at-rest.key              base64 of 32 random bytes of the jobs service: secrets in its database
     config-at-rest.key       the same of the config service
+    audit.seed               base64 Ed25519 seed of the gateway: signs checkpoints of the audit trail
     tls/                     the private CA and the certificates of hub and relays
 """
 
@@ -75,6 +76,10 @@ class Trust:
         return self.folder / "config-at-rest.key"
 
     @property
+    def audit_seed(self) -> Path:
+        return self.folder / "audit.seed"
+
+    @property
     def ca(self) -> Path:
         return self.folder / "tls" / "ca.crt"
 
@@ -125,6 +130,7 @@ def prepare(
     write_if_changed(trust.command_keys, keys.encode())
     keep(trust.at_rest_key, _random_key)
     keep(trust.config_at_rest_key, _random_key)
+    keep(trust.audit_seed, _random_key)
     authority = Authority(folder / "tls", now)
     for server in ("hub", *(f"leaf-{idc}" for idc in idcs)):
         authority.server(server, (*LOOPBACK, *(hosts or {}).get(server, ())), now)

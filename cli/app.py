@@ -9,6 +9,7 @@ from click.shell_completion import get_completion_class
 
 from cli.commands.account import context_group, login, logout, password, who
 from cli.commands.accounts import account_group
+from cli.commands.audit import audit_group
 from cli.commands.doctor import doctor
 from cli.commands.file import file_group
 from cli.commands.group import group_group
@@ -125,6 +126,7 @@ for command in (
     role_group,
     session_group,
     integration_group,
+    audit_group,
     doctor,
     api,
 ):

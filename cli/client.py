@@ -1,6 +1,7 @@
 """The one client: takes any Call with its request and speaks to the route that the contract gives it."""
 
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
@@ -108,6 +109,8 @@ def _several(value: Any) -> Any:
 
 
 def word(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
 
 

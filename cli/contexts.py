@@ -14,7 +14,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,6 +34,10 @@ class Context:
     """What `logout` withdraws."""
     ca: str = ""
     """Path of a PEM file to trust instead of the system's authorities."""
+    audit_key: str = ""
+    """The public key that this server's audit trail was signed with when it was first verified."""
+    audit_seen: str = ""
+    """The newest checkpoint that was verified, as `<number>:<digest>`."""
 
 
 @dataclass
@@ -124,4 +128,13 @@ def chosen(contexts: Contexts, name: str, environ: Mapping[str, str] = os.enviro
         raise LoginNeeded(
             "no server is known yet", "drover login https://HOST[:PORT]\nor set DROVER_URL and DROVER_TOKEN"
         )
-    return Context(url=checked_url(own.url), token=token or own.token, token_id=own.token_id, ca=ca or own.ca)
+    return replace(own, url=checked_url(own.url), token=token or own.token, ca=ca or own.ca)
+
+
+def remember(file: Path, of: Context, *, audit_key: str, audit_seen: str) -> None:
+    """Keep what was verified with every context of the same server. Without one it is kept nowhere."""
+    known = load(file)
+    same = {name: each for name, each in known.contexts.items() if each.url == of.url}
+    if same:
+        pinned = {name: replace(each, audit_key=audit_key, audit_seen=audit_seen) for name, each in same.items()}
+        save(file, Contexts(known.current, {**known.contexts, **pinned}))

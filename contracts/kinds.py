@@ -44,7 +44,8 @@ class Call(Generic[Q, R]):
     `subject` is what follows `svc.<caller>.`; its first token is the answering service. `needs` is the permission
     checked where the call is answered. A call without `http` is for services and integrations only.
     `idempotent` calls may be sent again by whoever got no answer. `reads` marks a call that changes nothing although
-    it is no GET, since its question is too large for an address.
+    it is no GET, since its question is too large for an address. `conceals` names fields of the request that the audit
+    trail must not show although their names do not say so; see contracts/redaction.py.
     """
 
     subject: str
@@ -54,6 +55,7 @@ class Call(Generic[Q, R]):
     http: Route | None = None
     idempotent: bool = False
     reads: bool = False
+    conceals: tuple[str, ...] = ()
     summary: str = ""
 
     @property

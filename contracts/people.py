@@ -10,7 +10,9 @@ from contracts.permissions import EVERYTHING, Grant, Scope
 from contracts.tokens import END, TOKEN_PATTERN
 
 Name = Annotated[str, Meta(pattern=TOKEN_PATTERN)]
-Password = Annotated[str, Meta(min_length=10, max_length=200)]
+SECRET = {"secret": True}
+"""Marks a type whose values must be written down nowhere; a test holds that the audit trail hides them."""
+Password = Annotated[str, Meta(min_length=10, max_length=200, extra=SECRET)]
 RoleNames = Annotated[tuple[Name, ...], Meta(max_length=8)]
 """Names of built-in or custom roles. What they allow travels with every call, hence few."""
 PageSize = Annotated[int, Meta(ge=1, le=500)]
@@ -97,7 +99,7 @@ class SetPassword(Struct, frozen=True, kw_only=True):
 
 
 class ChangeOwnPassword(Struct, frozen=True, kw_only=True):
-    old: Annotated[str, Meta(max_length=200)]
+    old: Annotated[str, Meta(max_length=200, extra=SECRET)]
     new: Password
 
 
@@ -265,6 +267,7 @@ change_own_password = Call(
     Person,
     needs="self:manage",
     http=post("/me/password"),
+    conceals=("old", "new"),
     summary="Change my password; my tokens and other sessions end at once",
 )
 create_token = Call(

@@ -31,6 +31,7 @@ PERMISSIONS = {
     "runs:read": "see runs, their results and output",
     "runs:start": "start and retry runs",
     "runs:stop": "stop runs",
+    "audit:read": "see, export and verify the audit trail",
     "people:manage": "create people, give roles, disable them",
     "integrations:manage": "give and revoke credentials of integrations",
     "tokens:own": "make and withdraw one's own API tokens",
@@ -83,7 +84,7 @@ INDIVISIBLE = frozenset({"people:manage", "integrations:manage", "topology:chang
 all."""
 
 SERVICES: dict[str, frozenset[str]] = {
-    "gateway": frozenset({"runs:read"}),
+    "gateway": frozenset({"audit:read", "runs:read"}),
     "jobs": frozenset(
         {"hosts:read", "runs:read", "groups:read", "accounts:read", "scripts:read", "files:read", "variables:resolve"}
     ),

@@ -23,6 +23,9 @@ REASONS: dict[str, Reason] = {
     ),
     "bus.no_answer": Reason(503, "The service that should answer did not.", "Try again; see `drover doctor`."),
     "storage.away": Reason(503, "The database does not answer.", "Try again; see `drover doctor`."),
+    "audit.away": Reason(
+        503, "The audit trail cannot be written, so nothing was done.", "Try again; see `drover doctor`."
+    ),
     "bus.too_large": Reason(413, "The message is larger than the bus carries.", "Send less at once."),
     "http.malformed_json": Reason(400, "The body is not JSON as RFC 8259 has it.", "Check the body."),
     "http.duplicate_key": Reason(400, "An object of the body has the same key twice.", "Keep one of them."),

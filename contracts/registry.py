@@ -5,6 +5,7 @@ from typing import Any
 
 from contracts import (
     accounts,
+    audit,
     edits,
     files,
     groups,
@@ -25,7 +26,7 @@ SPEAKERS: tuple[ModuleType, ...] = (
     *(people, roles, sessions),
     *(hosts, topology, edits, groups),
     *(accounts, scripts, script_search, files, variables, templates),
-    runs,
+    *(runs, audit),
 )
 
 

@@ -274,6 +274,7 @@ set_variables = Call(
     Variables,
     needs="variables:change",
     http=post("/variables/{scope}"),
+    conceals=("text",),
     summary="Set the variables of a group or host",
 )
 preview_variables = Call(

@@ -42,6 +42,7 @@ def _number(kind: inspect.IntType | inspect.FloatType) -> float:
 
 
 _MAKERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    (inspect.Metadata, lambda kind: _value(kind.type)),
     (inspect.StrType, _text),
     (inspect.StructType, lambda kind: smallest_fields(kind.cls)),
     (inspect.EnumType, lambda kind: next(iter(kind.cls)).value),

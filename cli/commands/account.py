@@ -60,6 +60,8 @@ def login(session: Session, url: str | None, user: str | None, ca: str | None) -
     if ca is None and before is not None and before.url == contexts.checked_url(address):
         ca = before.ca
     made = _login(contexts.checked_url(address), user, str(Path(ca).resolve()) if ca else "")
+    if before is not None and before.url == made.url:
+        made = dataclasses.replace(made, audit_key=before.audit_key, audit_seen=before.audit_seen)
     known.contexts[name], known.current = made, name
     contexts.save(file, known)
     talk(f"logged in at {made.url}; context {name} is the current one")

@@ -4,12 +4,14 @@
 to JetStream and pulls from it; `discovery` answers `$SRV.*`.
 """
 
+from runtime.bus.auditor import Auditor
 from runtime.bus.bus import AgentEndpoint, Bus, Endpoint, answer, answer_agent
 from runtime.bus.connection import Connection, Disconnected, Message, Options, Subscription
 from runtime.bus.streams import Pull, StreamMessage, StreamSettings
 
 __all__ = [
     "AgentEndpoint",
+    "Auditor",
     "Bus",
     "Connection",
     "Disconnected",

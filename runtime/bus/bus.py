@@ -25,6 +25,7 @@ from contracts.people import Principal
 from contracts.tokens import token
 from runtime.authorize import authorize, check_declared
 from runtime.bus import streams
+from runtime.bus.auditor import Auditor
 from runtime.bus.connection import Connection, Disconnected, Handler, Message, Options, Subscription
 from runtime.bus.discovery import Discovery
 from runtime.ids import instance_id, trace_id
@@ -80,6 +81,7 @@ class Bus:
     _slots: asyncio.Semaphore = field(init=False)
     _running: set[asyncio.Task[None]] = field(default_factory=set)
     _answering: list[Subscription] = field(default_factory=list)
+    _auditor: Auditor | None = None
     discovery: Discovery = field(init=False)
 
     def __post_init__(self) -> None:
@@ -122,6 +124,8 @@ class Bus:
             await self.connection.unsubscribe(subscription, drain=True)
         if self._running:
             await asyncio.gather(*self._running, return_exceptions=True)
+        if self._auditor is not None:
+            await self._auditor.settled()
         await self.connection.close()
 
     @property
@@ -176,11 +180,19 @@ class Bus:
         """Plain messages, one after the other. Take them fast, or hand them on."""
         return await self.connection.subscribe(subject, handler, queue=queue, pending_messages=pending_messages)
 
-    async def serve(self, endpoints: Iterable[Endpoint | AgentEndpoint], *, queue: str | None = None) -> None:
+    async def serve(
+        self,
+        endpoints: Iterable[Endpoint | AgentEndpoint],
+        *,
+        queue: str | None = None,
+        auditor: Auditor | None = None,
+    ) -> None:
         """Answer these calls, sharing them with the other instances of `queue` (left out: this service's).
 
-        Raises Undeclared, before anything is answered, if one of them has no declared permission.
+        Calls that change something pass through `auditor`. Raises Undeclared, before anything is answered, if one of
+        them has no declared permission.
         """
+        self._auditor = auditor or self._auditor
         endpoints = list(endpoints)
         for endpoint in endpoints:
             if isinstance(endpoint, Endpoint):
@@ -224,13 +236,25 @@ class Bus:
 
             async def handle() -> Any:
                 principal = _principal(caller, message)
-                authorize(principal, endpoint.call)
                 bind_contextvars(by=principal.name)
-                return await endpoint.handle(_decode(message.data, endpoint.call.request), principal)
+                return await self._answer(endpoint, message, principal)
 
             await self._respond(message, subjects.inbox(caller), handle)
 
         return respond
+
+    async def _answer(self, endpoint: Endpoint, message: Message, principal: Principal) -> Any:
+        call, auditor = endpoint.call, self._auditor if endpoint.call.changes else None
+        try:
+            authorize(principal, call)
+        except ServiceError as error:
+            if auditor is not None:
+                auditor.denied(call, _decode_if_it_fits(message.data, call.request), principal, error.reason)
+            raise
+        request = _decode(message.data, call.request)
+        if auditor is None:
+            return await endpoint.handle(request, principal)
+        return await auditor.carried_out(call, request, principal, lambda: endpoint.handle(request, principal))
 
     def _agent_answerer(self, endpoint: AgentEndpoint) -> Handler:
         async def respond(message: Message) -> None:
@@ -291,6 +315,13 @@ def _decode(data: bytes, kind: type[Q]) -> Q:
         return msgspec.json.decode(data or b"{}", type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Invalid("bus.malformed", f"The request does not fit: {str(error)[:300]}") from error
+
+
+def _decode_if_it_fits(data: bytes, kind: type[Q]) -> Q | None:
+    try:
+        return _decode(data, kind)
+    except Invalid:
+        return None
 
 
 def _error_reply(error: ServiceError) -> tuple[bytes, dict[str, str], str]:

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 import structlog
 
 from runtime import log as logs
+from runtime.audit import AuditStore, Trail
+from runtime.audit import answers as audit_answers
 from runtime.bus import AgentEndpoint, Bus, Endpoint
 from runtime.health import HealthServer
 from runtime.mongo import Database, connect, while_it_answers
@@ -43,13 +45,14 @@ log = structlog.get_logger()
 class Stores:
     def __init__(self, database: Database, box: Box) -> None:
         self.accounts = AccountStore(database)
+        self.audit = AuditStore(database)
         self.files = FileStore(database)
         self.scripts = ScriptStore(database)
         self.variables = VariableStore(database, box)
         self.templates = TemplateStore(database)
 
     async def prepare(self) -> None:
-        for each in (self.accounts, self.files, self.scripts, self.variables, self.templates):
+        for each in (self.accounts, self.audit, self.files, self.scripts, self.variables, self.templates):
             await each.prepare()
 
 
@@ -67,8 +70,12 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
         stores = Stores(database, settings.box)
         await stores.prepare()
         async with Renderer() as renderer, bus, HealthServer(bus, host=settings.http_host, port=settings.http_port):
-            answers = [*_answers(stores, bus, renderer), *_script_answers(settings, stores.scripts)]
-            await bus.serve(while_it_answers(answers))
+            answers = [
+                *_answers(stores, bus, renderer),
+                *_script_answers(settings, stores.scripts),
+                *audit_answers(stores.audit, NAME),
+            ]
+            await bus.serve(while_it_answers(answers), auditor=Trail(stores.audit, NAME, bus.instance))
             log.info("config.serving", instance=bus.instance)
             yield bus
 

@@ -15,6 +15,9 @@ from prometheus_client import CollectorRegistry
 
 from contracts import registry
 from runtime import log as logs
+from runtime.audit import AuditStore, Trail
+from runtime.audit import answers as audit_answers
+from runtime.background import background
 from runtime.bus import Bus, Endpoint
 from runtime.bus.history import History
 from runtime.bus.streams import EVENTS
@@ -22,7 +25,11 @@ from runtime.health import BusMetrics
 from runtime.health import routes as health_routes
 from runtime.mongo import Database, connect, while_it_answers
 from runtime.settings import BadSettings, load
+from runtime.signing import Signer
 from services.gateway import openapi
+from services.gateway.audit.notary import Notary
+from services.gateway.audit.service import AuditService
+from services.gateway.audit.store import CheckpointStore
 from services.gateway.depot.contents import Contents
 from services.gateway.depot.looking import Looking
 from services.gateway.depot.passing import Passing
@@ -36,6 +43,7 @@ from services.gateway.endpoints import endpoints
 from services.gateway.guard import Guard
 from services.gateway.identity import Identity
 from services.gateway.metrics import Metrics
+from services.gateway.pages import audit as audit_pages
 from services.gateway.pages import depot as depot_pages
 from services.gateway.pages import docs, download, live, login
 from services.gateway.pages.depot import Depot
@@ -70,6 +78,10 @@ class Parts:
     lockout: Lockout
     own_password: OwnPassword
     tokens: Tokens
+    trail: Trail
+    trail_answers: list[Endpoint]
+    audit: AuditService
+    notary: Notary
     depot: Depot | None = None
     """None: this instance has no folder for it, and passes on."""
     depot_at: str = ""
@@ -85,37 +97,41 @@ async def serve(stop: asyncio.Event) -> None:
 @contextlib.asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[str]:
     """The gateway at work; gives its address. Raises BadSettings before anything is listened to."""
-    tls = settings.tls()
+    tls, signer = settings.tls(), settings.audit_signer()
     database = await connect(settings.mongo_url, settings.mongo_database or SERVICE)
+    bus = Bus.of_service(
+        SERVICE,
+        servers=settings.nats_url,
+        credentials=settings.nats_credentials,
+        ca=settings.nats_ca,
+        concurrency=settings.concurrency,
+    )
     try:
-        parts = await _parts(settings, database)
+        parts = await _parts(settings, signer, database, bus)
         await parts.people.make_first_admin(settings.first_admin, settings.first_admin_password)
-        bus = Bus.of_service(
-            SERVICE,
-            servers=settings.nats_url,
-            credentials=settings.nats_credentials,
-            ca=settings.nats_ca,
-            concurrency=settings.concurrency,
-        )
         async with bus:
-            await bus.serve(while_it_answers(_endpoints(parts)))
+            answers = [*_endpoints(parts), *parts.trail_answers]
+            await bus.serve(while_it_answers(answers), auditor=parts.trail)
             history = History(bus.connection, EVENTS.name)
             await history.start()
-            async with _listening(application(bus, history, parts, secure=tls is not None), settings, tls) as address:
+            app = application(bus, history, parts, secure=tls is not None)
+            async with background("checkpoints", parts.notary.run()), _listening(app, settings, tls) as address:
                 yield address
     finally:
         database.client.close()
 
 
-async def _parts(settings: Settings, database: Database) -> Parts:
+async def _parts(settings: Settings, signer: Signer, database: Database, bus: Bus) -> Parts:
     guard = Guard(database)
     store, session_store = PeopleStore(database), SessionStore(database)
     failures, token_store = FailureStore(database), TokenStore(database)
-    for each in (guard, store, session_store, failures, token_store):
+    checkpoints, rows = CheckpointStore(database), AuditStore(database)
+    for each in (guard, store, session_store, failures, token_store, checkpoints, rows):
         await each.prepare()
     role_store, lockout = RoleStore(database), Lockout(failures)
     passwords = await Passwords.with_hasher(PasswordHasher())
     people = People(store, role_store, guard, passwords)
+    notary = Notary(bus, checkpoints, signer, every_s=settings.audit_checkpoint_s, file=settings.audit_file)
     return Parts(
         people=people,
         roles=Roles(role_store, store, guard),
@@ -123,6 +139,10 @@ async def _parts(settings: Settings, database: Database) -> Parts:
         lockout=lockout,
         own_password=OwnPassword(people, store, session_store, passwords, lockout),
         tokens=Tokens(token_store, store, role_store),
+        trail=Trail(rows, SERVICE, bus.instance),
+        trail_answers=audit_answers(rows, SERVICE),
+        audit=AuditService(bus, checkpoints, notary),
+        notary=notary,
         depot=await asyncio.to_thread(_depot, settings),
         depot_at=settings.depot_at,
     )
@@ -147,7 +167,9 @@ def _depot(settings: Settings) -> Depot | None:
 
 
 def _endpoints(parts: Parts) -> list[Endpoint]:
-    return endpoints(parts.people, parts.roles, parts.sessions, parts.lockout, parts.own_password, parts.tokens)
+    return endpoints(
+        parts.people, parts.roles, parts.sessions, parts.lockout, parts.own_password, parts.tokens, parts.audit
+    )
 
 
 def application(bus: Bus, history: History, parts: Parts, *, secure: bool) -> web.Application:
@@ -158,9 +180,15 @@ def application(bus: Bus, history: History, parts: Parts, *, secure: bool) -> we
     identity = Identity(parts.sessions, parts.tokens)
     streams = Streams(bus, Feed(bus, history), identity, metrics)
     stored = depot_pages.pages(bus, parts.depot) if parts.depot else depot_pages.passed_on(Passing(parts.depot_at))
-    pages = [*login.pages(parts.sessions), *download.pages(bus), *live.pages(streams), *stored]
+    pages = [
+        *login.pages(parts.sessions, parts.trail),
+        *download.pages(bus),
+        *live.pages(streams),
+        *stored,
+        *audit_pages.pages(parts.audit),
+    ]
     # A thousand hosts behind one address may enrol at once, with two or three questions each.
-    routes = Routes(bus, identity, Rates(burst=3000, per_second=100))
+    routes = Routes(bus, identity, Rates(burst=3000, per_second=100), parts.trail)
     document = openapi.document(
         registry.calls(), pages, version=_version(), cookie=cookie.SECURE if secure else cookie.PLAIN
     )

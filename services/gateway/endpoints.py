@@ -1,9 +1,11 @@
 """Which contract each use case fulfils."""
 
+from contracts import audit as audit_contract
 from contracts import people as contract
 from contracts import roles as roles_contract
 from contracts import sessions as sessions_contract
 from runtime.bus import Endpoint, answer
+from services.gateway.audit.service import AuditService
 from services.gateway.people.people import People
 from services.gateway.roles.roles import Roles
 from services.gateway.sessions.lockout import Lockout
@@ -13,7 +15,13 @@ from services.gateway.tokens.tokens import Tokens
 
 
 def endpoints(
-    people: People, roles: Roles, sessions: Sessions, lockout: Lockout, own_password: OwnPassword, tokens: Tokens
+    people: People,
+    roles: Roles,
+    sessions: Sessions,
+    lockout: Lockout,
+    own_password: OwnPassword,
+    tokens: Tokens,
+    audit: AuditService,
 ) -> list[Endpoint]:
     return [
         answer(contract.whoami, people.whoami),
@@ -42,4 +50,6 @@ def endpoints(
         answer(contract.list_tokens_of, tokens.list_of),
         answer(contract.withdraw_token, tokens.withdraw),
         answer(contract.withdraw_token_of, tokens.withdraw_of),
+        answer(audit_contract.list_audit, audit.list),
+        answer(audit_contract.list_checkpoints, audit.checkpoints),
     ]

@@ -14,11 +14,11 @@ from aiohttp import web
 from structlog.contextvars import bind_contextvars
 
 from contracts import registry
-from contracts.errors import Invalid
+from contracts.errors import Invalid, ServiceError
 from contracts.kinds import ANYONE, Call, Route
 from contracts.people import Principal
 from runtime.authorize import Undeclared, authorize, check_declared
-from runtime.bus import Bus
+from runtime.bus import Auditor, Bus
 from services.gateway.edge import reading
 from services.gateway.edge.rates import Rates
 from services.gateway.identity import Identity, nobody
@@ -37,11 +37,16 @@ STRANGERS_BODY = 64 * 1024
 
 @dataclass(frozen=True)
 class Page:
-    """A route written by hand. `call.reply` is told in the API document only."""
+    """A route written by hand. `call.reply` is told in the API document only.
+
+    What changes something is written in the audit trail before `handle` is called.
+    """
 
     call: Call[Any, Any]
     handle: Callable[[web.Request, Any, Principal], Awaitable[web.StreamResponse]]
     media_type: str = "application/json"
+    audited: bool = True
+    """False: `handle` writes in the trail by itself, or somebody else does."""
     raw: bool = False
     """The body is bytes as they are; the fields stand in path and query."""
 
@@ -53,8 +58,9 @@ class Page:
 
 
 class Routes:
-    def __init__(self, bus: Bus, identity: Identity, anonymous: Rates) -> None:
+    def __init__(self, bus: Bus, identity: Identity, anonymous: Rates, auditor: Auditor) -> None:
         self._bus = bus
+        self._auditor = auditor
         self._identity = identity
         self._anonymous = anonymous
 
@@ -75,9 +81,14 @@ class Routes:
         async def handle(request: web.Request) -> web.StreamResponse:
             principal = await self._admitted(request, call)
             if answered_here:
-                authorize(principal, call)
+                self._authorize(principal, call)
             bind_contextvars(by=principal.name)
-            return await page.handle(request, await read(request, call, query), principal)
+            message = await read(request, call, query)
+            if not (answered_here and call.changes and page.audited):
+                return await page.handle(request, message, principal)
+            return await self._auditor.carried_out(
+                call, message, principal, lambda: page.handle(request, message, principal)
+            )
 
         # A HEAD would do all the work of the GET, and on the live stream never end.
         options = {"allow_head": False} if route.method == "GET" else {}
@@ -92,6 +103,14 @@ class Routes:
         if principal.kind == "anonymous":
             authorize(principal, call)
         return principal
+
+    def _authorize(self, principal: Principal, call: Call[Any, Any]) -> None:
+        try:
+            authorize(principal, call)
+        except ServiceError as error:
+            if call.changes:
+                self._auditor.denied(call, None, principal, error.reason)
+            raise
 
     def _forward(self, call: Call[Any, Any]) -> Callable[[web.Request, Any, Principal], Awaitable[web.Response]]:
         status = call.http.status if call.http else 200

@@ -5,7 +5,9 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.audit import SIGNING_CONTEXT
 from runtime.settings import BadSettings, ServiceSettings
+from runtime.signing import Signer, decode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,22 @@ class Settings(ServiceSettings):
             if not root.is_absolute() or root == Path("/") or not root.is_dir():
                 raise BadSettings(f"GATEWAY_DEPOT_ROOTS: {root} is no folder of this machine, or the whole of it")
         return tuple(map(Path, self.depot_roots))
+
+    audit_seed: str
+    """Base64 of the 32-byte Ed25519 seed that signs the audit trail's checkpoints. Give GATEWAY_AUDIT_SEED_FILE."""
+
+    audit_checkpoint_s: float = 60
+    """How often what was added to the audit trail is signed."""
+
+    audit_file: Path | None = None
+    """Each checkpoint is appended here too, as a line of JSON: best a place that the database's admins cannot reach."""
+
+    def audit_signer(self) -> Signer:
+        """Raises BadSettings."""
+        try:
+            return Signer(decode(self.audit_seed), SIGNING_CONTEXT)
+        except ValueError:
+            raise BadSettings("GATEWAY_AUDIT_SEED must be base64 of 32 bytes") from None
 
     def tls(self) -> ssl.SSLContext | None:
         """How to listen; None is plain HTTP. Raises BadSettings where that would leave the machine."""

@@ -10,10 +10,12 @@ import structlog
 
 from contracts.agents import GRANT_CONTEXT
 from runtime import log
+from runtime.audit import AuditStore, Trail
+from runtime.audit import answers as audit_answers
 from runtime.background import background
 from runtime.bus import Bus
 from runtime.health import HealthServer
-from runtime.mongo import Database, connect
+from runtime.mongo import Database, connect, while_it_answers
 from runtime.settings import load
 from runtime.signing import Box, Signer
 from services.jobs.dispatch.bodies import BodyDesk
@@ -60,6 +62,7 @@ async def serve(stop: asyncio.Event) -> None:
 
 @dataclass(frozen=True)
 class Stores:
+    audit: AuditStore
     runs: RunStore
     outcomes: OutcomeStore
     output: OutputStore
@@ -101,14 +104,17 @@ async def work(settings: Settings, bus: Bus, database: Database, stop: asyncio.E
         beside = background("beside requests", tools.ticker.run(), settler.run(), strays.run(), telling.run())
         for part in (health, beside, conductors, ingest, keeper.holding()):
             await stack.enter_async_context(part)
-        await bus.serve(table)
+        table += while_it_answers(audit_answers(stores.audit, NAME))
+        await bus.serve(table, auditor=Trail(stores.audit, NAME, bus.instance))
         logger.info("jobs.serving", instance=bus.instance)
         await stop.wait()
 
 
 async def _stores(database: Database) -> Stores:
-    stores = Stores(RunStore(database), OutcomeStore(database), OutputStore(database), LeaseStore(database))
-    for store in (stores.runs, stores.outcomes, stores.output, stores.leases):
+    stores = Stores(
+        AuditStore(database), RunStore(database), OutcomeStore(database), OutputStore(database), LeaseStore(database)
+    )
+    for store in (stores.audit, stores.runs, stores.outcomes, stores.output, stores.leases):
         await store.prepare()
     return stores
 

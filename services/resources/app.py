@@ -11,6 +11,8 @@ from contracts import subjects
 from contracts.errors import Unavailable
 from runtime import log as logs
 from runtime import nats_jwt
+from runtime.audit import AuditStore, Trail
+from runtime.audit import answers as audit_answers
 from runtime.bus import AgentEndpoint, Bus, Connection, Endpoint, Options
 from runtime.bus.streams import EVENTS, ensure_stream
 from runtime.health import HealthServer
@@ -85,6 +87,7 @@ class Trust:
 
 class Stores:
     def __init__(self, database: Database, *, window_s: float, idcs: Collection[str]) -> None:
+        self.audit = AuditStore(database)
         self.hosts = HostStore(database)
         self.targets = TargetStore(database)
         self.members = MemberStore(database)
@@ -112,7 +115,8 @@ class Stores:
         self.idcs = idcs
 
     async def prepare(self) -> None:
-        for each in (self.hosts, self.history, self.groups, self.tokens, self.challenges, self.revocations):
+        rooms = (self.audit, self.hosts, self.history, self.groups, self.tokens, self.challenges, self.revocations)
+        for each in rooms:
             await each.prepare()
         await self.places.prepare(self.idcs)
 
@@ -143,7 +147,8 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
             HealthServer(bus, host=settings.http_host, port=settings.http_port),
         ):
             await _ensure_events(bus)
-            await bus.serve(while_it_answers(answers))
+            answers += audit_answers(stores.audit, NAME)
+            await bus.serve(while_it_answers(answers), auditor=Trail(stores.audit, NAME, bus.instance))
             log.info("resources.serving", instance=bus.instance)
             yield bus
 

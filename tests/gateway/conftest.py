@@ -21,6 +21,7 @@ def settings(nats, mongo, **others):
         "nats_ca": nats.trust.ca,
         "mongo_url": mongo.url,
         "mongo_database": f"gateway-{secrets.token_hex(4)}",
+        "audit_seed": nats.trust.audit_seed.read_text(),
         "first_admin": ADMIN,
         "first_admin_password": PASSWORD,
     }

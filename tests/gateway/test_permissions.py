@@ -148,16 +148,16 @@ def test_every_call_with_an_address_has_a_route_and_every_route_a_permission(app
 def test_no_start_with_an_undeclared_permission():
     undeclared = Call("jobs.secret", Nothing, Nothing, needs="jobs:whatever", http=get("/secret"))
     with pytest.raises(Undeclared, match="jobs:whatever"):
-        Routes(None, None, None).of_calls([undeclared])
+        Routes(None, None, None, None).of_calls([undeclared])
 
 
 def test_no_start_with_a_field_that_no_query_can_carry():
     nested = Call("jobs.secret", registry.runs.StartRun, Nothing, needs="runs:read", http=get("/secret"))
     with pytest.raises(TypeError, match="targets"):
-        Routes(None, None, None).of_calls([nested])
+        Routes(None, None, None, None).of_calls([nested])
 
 
 @pytest.fixture
 def application_routes(nats):
-    app: web.Application = application(service_bus(nats, "gateway"), None, Parts(*[None] * 6), secure=False)
+    app: web.Application = application(service_bus(nats, "gateway"), None, Parts(*[None] * 10), secure=False)
     return {(route.method, route.resource.canonical) for route in app.router.routes()}

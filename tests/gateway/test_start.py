@@ -1,12 +1,14 @@
 """How the gateway starts, and when it does not."""
 
 import ssl
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from bootstrap.certificates import LOOPBACK
 from runtime.settings import BadSettings, load
+from runtime.signing import encode
 from services.gateway.app import running
 from services.gateway.settings import Settings
 from tests.gateway.client import Client
@@ -55,17 +57,28 @@ async def test_a_first_admin_that_nobody_could_be_stops_the_start(nats, mongo, n
 def test_settings_come_from_the_environment_and_passwords_from_files(tmp_path):
     password = tmp_path / "password"
     password.write_text("from a file, this\n")
+    seed = tmp_path / "seed"
+    seed.write_text(encode(bytes(32)))
     given = {
         "GATEWAY_NATS_URL": "tls://a:1,tls://b:2",
         "GATEWAY_NATS_CREDENTIALS": "/x/gateway.creds",
         "GATEWAY_NATS_CA": "/x/ca.crt",
         "GATEWAY_MONGO_URL": "mongodb://m/",
         "GATEWAY_FIRST_ADMIN_PASSWORD_FILE": str(password),
+        "GATEWAY_AUDIT_SEED_FILE": str(seed),
+        "GATEWAY_AUDIT_FILE": "/x/checkpoints.jsonl",
     }
     made = load(Settings, "GATEWAY_", given)
     assert made.nats_url == ("tls://a:1", "tls://b:2")
     assert made.first_admin_password == "from a file, this"
     assert made.tls_certificate is None
+    assert made.audit_signer().sign(b"x")
+    assert made.audit_file == Path("/x/checkpoints.jsonl")
+
+
+def test_a_seed_that_is_none_is_told_in_a_line(nats, mongo):
+    with pytest.raises(BadSettings, match="GATEWAY_AUDIT_SEED"):
+        settings(nats, mongo, audit_seed="nonsense").audit_signer()
 
 
 async def test_over_tls_the_cookie_is_bound_to_the_host(nats, mongo):

@@ -20,6 +20,7 @@ from contracts.accounts import (
 from contracts.errors import Conflict, Forbidden, NotFound
 from contracts.people import Principal
 from runtime import revisions
+from runtime.audit import note
 from runtime.authorize import scopes
 from services.config.accounts import deciding, model
 from services.config.accounts.store import AccountStore, AliasTaken, DefaultTaken
@@ -66,6 +67,7 @@ class AccountService:
             after = model.changed(before, request, by.name, now())
             try:
                 if after is before or await self._store.save(before, after):
+                    note(before=before, after=after)
                     log.info("account.changed", account=after.alias, revision=after.revision, by=by.name)
                     return after
             except DefaultTaken:
@@ -83,6 +85,7 @@ class AccountService:
                     f"The account {account.alias} is always there. Disable it, or take its grants away.",
                 )
             if await self._store.remove(account):
+                note(before=account)
                 log.info("account.deleted", account=account.alias, by=by.name)
                 return account
         raise _busy(request.alias)

@@ -86,7 +86,7 @@ class _Shape(NamedTuple):
 
 
 _TEXT = _Shape(False, frozenset({inspect.StrType}))
-_SIMPLE = (inspect.StrType, inspect.BoolType, inspect.IntType, inspect.EnumType, inspect.NoneType)
+_SIMPLE = (inspect.StrType, inspect.BoolType, inspect.IntType, inspect.EnumType, inspect.NoneType, inspect.DateTimeType)
 
 
 class Query:

@@ -93,7 +93,8 @@ def pages(bus: Bus, depot: Depot) -> list[Page]:
     return [
         Page(contract.begin_upload, made.begin),
         Page(contract.show_upload, made.show),
-        Page(contract.send_piece, made.send, raw=True),
+        # Nothing has become of a piece until the upload is completed, which is a row.
+        Page(contract.send_piece, made.send, raw=True, audited=False),
         Page(contract.withdraw_upload, made.withdraw),
         Page(contract.complete_upload, made.complete),
         Page(contract.register_file, made.register),
@@ -104,9 +105,15 @@ def pages(bus: Bus, depot: Depot) -> list[Page]:
 
 
 def passed_on(passing: Passing) -> list[Page]:
-    """Of a gateway that has none: the same pages."""
+    """Of a gateway that has none: the same pages. The one that answers writes the audit trail."""
     raw, binary = contract.send_piece, contract.read_content
     return [
-        Page(call, passing.handle, media_type=BYTES if call is binary else "application/json", raw=call is raw)
+        Page(
+            call,
+            passing.handle,
+            media_type=BYTES if call is binary else "application/json",
+            audited=False,
+            raw=call is raw,
+        )
         for call in contract.CALLS
     ]

@@ -6,7 +6,8 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from contracts.kinds import ANYONE, Call, post
-from contracts.people import Nothing, Principal
+from contracts.people import SECRET, Nothing, Principal
+from runtime.bus import Auditor
 from services.gateway.routes import Page, as_json
 from services.gateway.sessions import cookie
 from services.gateway.sessions.sessions import Sessions
@@ -14,7 +15,7 @@ from services.gateway.sessions.sessions import Sessions
 
 class LogIn(Struct, frozen=True, kw_only=True):
     name: Annotated[str, Meta(max_length=64)]
-    password: Annotated[str, Meta(max_length=200)]
+    password: Annotated[str, Meta(max_length=200, extra=SECRET)]
 
 
 log_in = Call(
@@ -25,10 +26,16 @@ log_out = Call(
 )
 
 
-def pages(sessions: Sessions) -> list[Page]:
-    async def handle_log_in(request: web.Request, given: LogIn, _: Principal) -> web.Response:
-        user_agent = request.headers.get("User-Agent", "")
-        value, principal = await sessions.log_in(given.name, given.password, request.remote or "", user_agent)
+def pages(sessions: Sessions, auditor: Auditor) -> list[Page]:
+    async def handle_log_in(request: web.Request, given: LogIn, stranger: Principal) -> web.Response:
+        # Whoever must wait leaves no row, or guessing would fill the trail.
+        attempt = await sessions.attempt(given.name, stranger.address)
+
+        async def log_in_now() -> tuple[str, Principal]:
+            user_agent = request.headers.get("User-Agent", "")
+            return await sessions.log_in(attempt, given.name, given.password, stranger.address, user_agent)
+
+        value, principal = await auditor.carried_out(log_in, given, stranger, log_in_now)
         # The session is always a new one: a cookie that was there before, whoever set it, ends here.
         if before := cookie.read(request):
             await sessions.log_out(before)
@@ -42,4 +49,4 @@ def pages(sessions: Sessions) -> list[Page]:
         cookie.take(request, response)
         return response
 
-    return [Page(log_in, handle_log_in), Page(log_out, handle_log_out)]
+    return [Page(log_in, handle_log_in, audited=False), Page(log_out, handle_log_out)]

@@ -20,6 +20,7 @@ from contracts.people import (
     SetPassword,
 )
 from contracts.people import People as PeoplePage
+from runtime.audit import note
 from runtime.mongo import Session
 from runtime.settings import BadSettings
 from services.gateway.guard import Guard
@@ -41,6 +42,7 @@ class People:
 
     async def create(self, request: CreatePerson, principal: Principal) -> Person:
         person = await self._add(request, principal.name)
+        note(after=person.shown())
         log.info("person.created", person=person.name, roles=request.roles, by=principal.name)
         return person.shown()
 

@@ -31,12 +31,17 @@ class Sessions:
         self._store, self._people, self._roles = store, people, roles
         self._passwords, self._lockout = passwords, lockout
 
-    async def log_in(self, name: str, password: str, address: str, user_agent: str) -> tuple[str, Principal]:
-        """A new session's cookie, and who it is. Raises Unauthenticated, or the refusal with 429.
+    async def attempt(self, name: str, address: str) -> str:
+        """What `log_in` wants. Raises the refusal with 429."""
+        return await self._lockout.begin(name, address)
+
+    async def log_in(
+        self, attempt: str, name: str, password: str, address: str, user_agent: str
+    ) -> tuple[str, Principal]:
+        """A new session's cookie, and who it is. Raises Unauthenticated.
 
         Unknown, disabled and mistyped take the same work and get the same answer.
         """
-        attempt = await self._lockout.begin(name, address)
         person = await self._people.find(name)
         known = None if person is None or person.disabled else person.password_hash
         if not await self._passwords.verify(known, password) or person is None:

@@ -18,6 +18,7 @@ from contracts.hosts import (
     show_host,
 )
 from contracts.people import Principal
+from runtime.audit import note
 from runtime.authorize import scopes
 from runtime.bus import Bus
 from runtime.mongo import now
@@ -64,6 +65,7 @@ class HostService:
             raise edit.refusal
         after = edit.after
         if edit.changes:
+            note(before=edit.before, after=after)
             log.info("host.changed", host=after.id, revision=after.revision, by=principal.name)
             await self._bus.announce(host_changed, HostChanged(host=after.id, what="changed", revision=after.revision))
         return model.with_presence(after, heard_after=self._heard_after())
