@@ -24,7 +24,6 @@ from contracts.templates import (
 from contracts.variables import PreviewVariables, SetVariables
 from tests.config.conftest import ADMIN, OPERATOR, VIEWER
 from tests.config.profiling import profiled, whole_collections
-from tests.config.test_template_rendering import REFUSED
 from tests.conftest import service_bus
 
 EXAMPLE = (
@@ -74,7 +73,7 @@ async def test_the_example_of_the_requirements_on_three_hosts(ask, save, three_h
 async def test_what_drover_says_of_a_host(ask, fleet, save, three_hosts):
     fleet.host("h-4", "10.0.0.4", "js", business="shop", cpus=8, os="{{ 7*7 }}")
     fleet.group("web", number=7, add=["h-4"])
-    text = "{{ host.id }} {{ host.ip }} {{ host.class }} {{ host.business }} {{ host.cpus }} {{ host.os }} {{ group_names|join(',') }}"
+    text = "{{ host.id }} {{ host.ip }} {{ host.class }} {{ host.business }} {{ host.set }}{{ host.cpus }} {{ host.os }} {{ group_names|join(',') }}"
     said = await ask(templates.render_template, RenderTemplate(name="unsaved", text=text, hosts=("h-4",)))
     assert said.hosts[0].text == "h-4 10.0.0.4 physical shop 8 {{ 7*7 }} global,idc:js,web"
     assert said.revision == 0
@@ -125,15 +124,6 @@ async def test_if_no_host_can_be_rendered_the_call_is_refused(ask, save, three_h
     assert refused.value.reason == "template.undefined"
     assert refused.value.message == "For h-3, line 2: region.name is undefined."
     assert refused.value.details == {"host": "h-3", "name": "region.name", "line": 2}
-
-
-@pytest.mark.parametrize("case", REFUSED.values(), ids=REFUSED)
-async def test_what_is_no_good_template_is_refused_when_previewed(ask, three_hosts, case):
-    text, reason = case
-    text = text.replace("region.hosts", "[1]")
-    with pytest.raises(Invalid) as refused:
-        await ask(templates.render_template, RenderTemplate(name="x", text=text, hosts=("h-1",)))
-    assert refused.value.reason == f"template.{reason}"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,11 @@ from services.config.variables.values import Path, read, written
 MOST_BYTES = 256 * 1024
 LINES_SHOWN = 20
 HOSTS_SHOWN = 20
+HOST_FIELDS = (
+    *("id", "hostname", "ips", "idc", "room", "rack", "state", "business", "product_line", "serial", "asset_id"),
+    *("tags", "labels", "attributes"),
+)
+HOST_FACTS = ("os", "kernel", "architecture", "cpus", "memory_bytes")
 ABSENT = object()
 
 
@@ -103,10 +108,8 @@ def own(host: Host, group_names: Sequence[str]) -> dict[str, Any]:
     """What only this host gives a template: data, even where the host itself told it. A host without an IP has no
     `inventory_hostname`."""
     plain = msgspec.to_builtins(host)
-    shown = ("id", "hostname", "ips", "idc", "state", "business", "product_line", "tags", "labels")
-    facts = ("os", "kernel", "architecture", "cpus", "memory_bytes")
-    told = {name: plain[name] for name in shown} | {name: plain["facts"][name] for name in facts}
-    told["class"] = plain["host_class"]
+    told = {name: plain[name] for name in HOST_FIELDS} | {name: plain["facts"][name] for name in HOST_FACTS}
+    told |= {"class": plain["host_class"], "set": plain["host_set"]}
     if not host.ips:
         return {"host": told, "group_names": list(group_names)}
     ip = host.ips[0]

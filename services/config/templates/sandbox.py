@@ -1,8 +1,8 @@
 """The program of the child process that compiles and renders what people wrote. It knows nothing of Drover.
 
 It reads one batch (JSON) until the end of its input, writes one answer (JSON), and ends. It holds no credentials, is
-nobody where it may become that, and has limits that it cannot lift: memory, CPU for each host and for all, no files, no
-processes. Variables are data: nothing that comes out of rendering is rendered again.
+nobody where it may become that, and has limits that it cannot lift: memory, CPU for each host and for all, no files and
+connections, no processes. Variables are data: nothing that comes out of rendering is rendered again.
 
 A batch is {"text", "hosts", "trees", "values", "global", "most_bytes", "quiet"}. Each host names its tree of variables
 by index and brings what is its own; trees name their values by index, since most hosts share most of them. Without
