@@ -29,6 +29,7 @@ def resources(trust: Trust, addresses: Addresses, http_port: int) -> dict[str, s
         "RESOURCES_INTEGRATION_SIGNING_SEED_FILE": str(trust.signing_seed("APP", "integration")),
         "RESOURCES_OPERATOR_SIGNING_SEED_FILE": str(trust.operator_signing_seed),
         "RESOURCES_ACCOUNT_JWT_FILE": str(trust.account_jwt("APP")),
+        "RESOURCES_SECRETS_KEY_FILE": str(trust.resources_at_rest_key),
         "RESOURCES_SYS_CREDENTIALS": str(trust.credentials("claims")),
         "RESOURCES_COMMAND_KEYS": ",".join(keys.values()),
         "RESOURCES_RELAYS": json.dumps(relays),

@@ -80,6 +80,10 @@ class Trust:
         return self.folder / "audit.seed"
 
     @property
+    def resources_at_rest_key(self) -> Path:
+        return self.folder / "resources-at-rest.key"
+
+    @property
     def ca(self) -> Path:
         return self.folder / "tls" / "ca.crt"
 
@@ -131,6 +135,7 @@ def prepare(
     keep(trust.at_rest_key, _random_key)
     keep(trust.config_at_rest_key, _random_key)
     keep(trust.audit_seed, _random_key)
+    keep(trust.resources_at_rest_key, _random_key)
     authority = Authority(folder / "tls", now)
     for server in ("hub", *(f"leaf-{idc}" for idc in idcs)):
         authority.server(server, (*LOOPBACK, *(hosts or {}).get(server, ())), now)

@@ -103,6 +103,30 @@ REASONS: dict[str, Reason] = {
     "attribute.changed_meanwhile": Reason(
         409, "Somebody changed the attribute meanwhile.", "Look again, then change it."
     ),
+    "import.unknown": Reason(404, "There is no such import.", "See `drover import list`."),
+    "import.wrong_state": Reason(409, "The import's state does not allow this now.", "Look at the import."),
+    "import.malformed": Reason(422, "The text is not of the format that it is said to be.", "The message says where."),
+    "import.too_large": Reason(413, "The text or its rows are too many.", "Split it by source."),
+    "import.unknown_column": Reason(422, "A column is no field of hosts.", "Map it to a field, or to nothing."),
+    "import.bad_row": Reason(422, "A row cannot be taken.", "Correct it; the others are not kept from it."),
+    "import.ambiguous": Reason(409, "Nobody can say which host a row speaks of.", "Correct the host or the row."),
+    "import.other_idc": Reason(409, "A row has a host in another IDC than it is enrolled in.", "Correct the row."),
+    "import.vanished_too_many": Reason(
+        409, "So many hosts are missing that the list is hardly whole.", "Look, or raise most_vanished_percent."
+    ),
+    "source.unknown": Reason(404, "There is no such source.", "See `drover source list`."),
+    "source.changed_meanwhile": Reason(409, "Somebody changed the source meanwhile.", "Look again, then change it."),
+    "source.bad_address": Reason(422, "That is no address of a source.", "Give an http or https address."),
+    "source.not_allowed": Reason(
+        422, "The settings do not allow to ask that host.", "Have it added to RESOURCES_SOURCE_HOSTS."
+    ),
+    "source.bad_mapping": Reason(422, "The parts of the mapping do not go together.", "The message says which."),
+    "source.too_often": Reason(422, "A source would be asked too often.", "Give 60 s or more, or 0."),
+    "source.secret_missing": Reason(422, "The source's secret is not known.", "Give it again."),
+    "source.no_answer": Reason(503, "The source did not answer.", "Look at it, then ask again."),
+    "source.bad_answer": Reason(
+        422, "The source answered otherwise than its mapping says.", "Compare mapping and answer."
+    ),
     "idc.reserved": Reason(422, "That IDC name is used by Drover itself.", "Choose another name."),
     "idc.unknown": Reason(422, "There is no such IDC.", "Use one that has a relay."),
     "targets.empty": Reason(422, "No host fits.", "Choose hosts that exist; nothing was started."),

@@ -10,6 +10,7 @@ from contracts import (
     files,
     groups,
     hosts,
+    imports,
     people,
     roles,
     runs,
@@ -24,7 +25,7 @@ from contracts.kinds import Call, Event
 
 SPEAKERS: tuple[ModuleType, ...] = (
     *(people, roles, sessions),
-    *(hosts, topology, edits, groups),
+    *(hosts, topology, edits, imports, groups),
     *(accounts, scripts, script_search, files, variables, templates),
     *(runs, audit),
 )

@@ -19,6 +19,7 @@ from runtime.health import HealthServer
 from runtime.mongo import Database, connect, while_it_answers
 from runtime.nats_jwt import BadKey, BadToken, Key
 from runtime.settings import BadSettings, load
+from runtime.signing import Box
 from services.resources.attributes.service import AttributeService
 from services.resources.attributes.store import AttributeStore
 from services.resources.endpoints import UseCases, endpoints
@@ -36,17 +37,24 @@ from services.resources.hosts.bulk import BulkService
 from services.resources.hosts.editing import HostEditor
 from services.resources.hosts.service import HostService
 from services.resources.hosts.store import HostStore
+from services.resources.imports import comparing
+from services.resources.imports.service import ImportService
+from services.resources.imports.store import ImportStore
+from services.resources.imports.worker import ImportWorker
 from services.resources.integrations.service import IntegrationIssuer, IntegrationService
 from services.resources.integrations.store import IntegrationStore
 from services.resources.join_tokens.service import JoinTokenService
 from services.resources.join_tokens.store import JoinTokenStore
+from services.resources.leases import LeaseStore
 from services.resources.presence.store import PresenceStore
 from services.resources.presence.watch import PresenceWatch
 from services.resources.revocations.announcer import Announcer
 from services.resources.revocations.ending import Ending
 from services.resources.revocations.service import RevocationService
 from services.resources.revocations.store import RevocationStore
-from services.resources.settings import Settings, command_keys, relays
+from services.resources.settings import Settings, command_keys, relays, secrets_key
+from services.resources.sources.service import SourceService
+from services.resources.sources.store import SourceStore
 from services.resources.targets.service import TargetService
 from services.resources.targets.store import TargetStore
 from services.resources.topology.service import TopologyService
@@ -99,6 +107,8 @@ class Stores:
         self.attributes = AttributeStore(database)
         self.groups = GroupStore(database, self.places, self.attributes)
         self.editor = HostEditor(database, self.hosts, self.history, self.places, self.attributes)
+        self.imports = ImportStore(database)
+        self.sources = SourceStore(database)
         self.ending = Ending(database, self.hosts, self.revocations, self.history)
         self.integrations = IntegrationStore(database, self.revocations)
         self.presence = PresenceStore(database, rewrite_s=window_s / MISSED_BEATS / 2)
@@ -113,9 +123,13 @@ class Stores:
             idcs=idcs,
         )
         self.idcs = idcs
+        self.importing = comparing.Stores(self.imports, self.places, self.attributes, self.editor)
 
     async def prepare(self) -> None:
-        rooms = (self.audit, self.hosts, self.history, self.groups, self.tokens, self.challenges, self.revocations)
+        rooms = (
+            *(self.audit, self.hosts, self.history, self.imports, self.sources, self.groups),
+            *(self.tokens, self.challenges, self.revocations),
+        )
         for each in rooms:
             await each.prepare()
         await self.places.prepare(self.idcs)
@@ -139,10 +153,12 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
         await stores.prepare()
         await stores.revocations.offer_account(settings.account_jwt, trust.account_made)
         announcer = Announcer(stores.revocations, _system_connection(settings), trust.operator)
-        answers = _answers(settings, trust, told, stores, announcer, bus)
+        worker = ImportWorker(stores.importing, LeaseStore(database, bus.instance), bus)
+        answers = _answers(settings, trust, told, stores, announcer, bus, worker)
         async with (
             announcer,
             bus,
+            worker,
             PresenceWatch(stores.presence, bus, window_s=window_s),
             HealthServer(bus, host=settings.http_host, port=settings.http_port),
         ):
@@ -154,11 +170,15 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
 
 
 def _answers(
-    settings: Settings, trust: Trust, told: Told, stores: Stores, announcer: Announcer, bus: Bus
+    settings: Settings, trust: Trust, told: Told, stores: Stores, announcer: Announcer, bus: Bus, worker: ImportWorker
 ) -> list[Endpoint | AgentEndpoint]:
     credentials = Credentials(trust.agents, trust.account, settings.credentials_lifetime_s)
     issuer = IntegrationIssuer(trust.integrations, trust.account, settings.public_nats, settings.ca)
     window_s = MISSED_BEATS * settings.heartbeat_s
+    sources = SourceService(
+        stores.sources, stores.imports, Box(secrets_key(settings)), worker.wake, allowed=settings.source_hosts
+    )
+    worker.asks(sources)
     groups = GroupReader(stores.groups, stores.members, window_s=window_s)
     return endpoints(
         UseCases(
@@ -167,6 +187,8 @@ def _answers(
             history=HistoryService(stores.history, stores.hosts, groups),
             places=TopologyService(stores.places, stores.groups, idcs=told.relays),
             attributes=AttributeService(stores.attributes, stores.groups),
+            imports=ImportService(stores.imports, worker.wake),
+            sources=sources,
             group=GroupService(stores.groups, stores.members, groups),
             membership=MembershipService(stores.members, groups),
             targets=TargetService(stores.targets, groups, window_s=window_s),

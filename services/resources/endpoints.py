@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from contracts import edits, groups, hosts, people, topology
+from contracts import edits, groups, hosts, imports, people, topology
 from contracts.agents import AgentCall
 from contracts.hosts import RenewCredentials
 from runtime.bus import AgentEndpoint, Endpoint, answer, answer_agent
@@ -13,9 +13,11 @@ from services.resources.groups.service import GroupService
 from services.resources.history.service import HistoryService
 from services.resources.hosts.bulk import BulkService
 from services.resources.hosts.service import HostService
+from services.resources.imports.service import ImportService
 from services.resources.integrations.service import IntegrationService
 from services.resources.join_tokens.service import JoinTokenService
 from services.resources.revocations.service import RevocationService
+from services.resources.sources.service import SourceService
 from services.resources.targets.service import TargetService
 from services.resources.topology.service import TopologyService
 
@@ -27,6 +29,8 @@ class UseCases:
     history: HistoryService
     places: TopologyService
     attributes: AttributeService
+    imports: ImportService
+    sources: SourceService
     group: GroupService
     membership: MembershipService
     targets: TargetService
@@ -54,6 +58,17 @@ def endpoints(of: UseCases) -> list[Endpoint | AgentEndpoint]:
         answer(topology.declare_attribute, of.attributes.declare),
         answer(topology.change_attribute, of.attributes.change),
         answer(topology.delete_attribute, of.attributes.delete),
+        answer(imports.begin_import, of.imports.begin),
+        answer(imports.add_piece, of.imports.add),
+        answer(imports.plan_import, of.imports.plan),
+        answer(imports.apply_import, of.imports.apply),
+        answer(imports.show_import, of.imports.show),
+        answer(imports.list_imports, of.imports.list),
+        answer(imports.list_rows, of.imports.rows),
+        answer(imports.put_source, of.sources.put),
+        answer(imports.show_source, of.sources.show),
+        answer(imports.list_sources, of.sources.list),
+        answer(imports.run_source, of.sources.run),
         answer(groups.list_groups, of.group.list),
         answer(groups.show_group, of.group.show),
         answer(groups.create_group, of.group.create),

@@ -8,7 +8,7 @@ import msgspec
 
 from contracts.tokens import BadToken, token
 from runtime.settings import BadSettings, ServiceSettings
-from runtime.signing import decode, key_id
+from runtime.signing import Box, decode, key_id
 from services.resources.idcs import reserved
 
 
@@ -41,6 +41,13 @@ class Settings(ServiceSettings):
     public_nats: tuple[str, ...]
     """Addresses of the hub that integrations are told, separated by commas."""
 
+    secrets_key: str
+    """Base64 of the 32 bytes that encrypt the secrets of sources at rest. Give it as RESOURCES_SECRETS_KEY_FILE."""
+
+    source_hosts: tuple[str, ...] = ()
+    """Hosts that sources may be asked at, separated by commas, such as cmdb.example or cmdb.example:8443. Whoever may
+    import hosts can have them asked, so name no host that trusts this machine by its address."""
+
     credentials_lifetime_s: int = 7 * 86400
     """Agents renew at half of it. A revocation is remembered as long as a credential could live."""
 
@@ -70,3 +77,14 @@ def command_keys(settings: Settings) -> Mapping[str, str]:
     except ValueError as error:
         raise BadSettings(f"RESOURCES_COMMAND_KEYS: not base64 Ed25519 public keys: {error}") from None
     return keys
+
+
+def secrets_key(settings: Settings) -> bytes:
+    """Raises BadSettings."""
+    try:
+        key = decode(settings.secrets_key)
+    except ValueError:
+        key = b""
+    if len(key) != Box.SIZE:
+        raise BadSettings(f"RESOURCES_SECRETS_KEY must be base64 of {Box.SIZE} bytes")
+    return key

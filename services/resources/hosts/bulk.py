@@ -13,7 +13,7 @@ from services.resources.groups.reader import GroupReader
 from services.resources.history.model import Author
 from services.resources.hosts import model
 from services.resources.hosts.criteria import criteria
-from services.resources.hosts.editing import Edit, HostEditor
+from services.resources.hosts.editing import Edit, HostEditor, Manner
 from services.resources.hosts.store import HostStore
 
 log = structlog.get_logger()
@@ -35,8 +35,8 @@ class BulkService:
         def decide(host: Host) -> Host:
             return model.changed(host, model.asked_of_many(host, request), by=principal.name, at=now())
 
-        author, visible = Author.person(principal.name), language.visible()
-        edits = await self._editor.edit(page, decide, author, visible=visible, dry_run=request.dry_run)
+        manner = Manner(Author.person(principal.name), language.visible(), dry_run=request.dry_run)
+        edits = await self._editor.edit(page, decide, manner)
         if not request.dry_run:
             await self._tell(edits, principal)
         return HostEdits(hosts=[_told(each) for each in edits], next=page[-1] if len(found) > request.limit else "")

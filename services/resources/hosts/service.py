@@ -27,7 +27,7 @@ from services.resources.history.model import Author
 from services.resources.hosts import model
 from services.resources.hosts.criteria import Condition
 from services.resources.hosts.document import at
-from services.resources.hosts.editing import HostEditor
+from services.resources.hosts.editing import HostEditor, Manner
 from services.resources.hosts.store import HostStore
 
 log = structlog.get_logger()
@@ -56,8 +56,8 @@ class HostService:
         def decide(host: Host) -> Host:
             return model.changed(host, model.asked(host, request), by=principal.name, at=now())
 
-        author = Author.person(principal.name)
-        edits = await self._editor.edit([request.host], decide, author, visible=visible)
+        manner = Manner(Author.person(principal.name), visible)
+        edits = await self._editor.edit([request.host], decide, manner)
         if not edits:
             raise unknown(request.host)
         [edit] = edits

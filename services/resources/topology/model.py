@@ -75,6 +75,7 @@ def spots(host: Host) -> set[Spot]:
     named = {
         PlaceKind.BUSINESS: (host.business,),
         PlaceKind.PRODUCT_LINE: (host.business, host.product_line),
+        PlaceKind.IDC: (host.idc,),
         PlaceKind.ROOM: (host.idc, host.room),
         PlaceKind.RACK: (host.idc, *filter(None, (host.room,)), host.rack),
         PlaceKind.SET: (host.host_set,),

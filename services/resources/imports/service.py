@@ -1,0 +1,116 @@
+"""What people do with imports. Each public method is one use case."""
+
+from collections.abc import Callable
+
+import structlog
+
+from contracts.errors import Conflict, Forbidden, Invalid, NotFound
+from contracts.imports import (
+    MOST_BYTES,
+    AddPiece,
+    BeginImport,
+    Import,
+    ImportCounts,
+    ImportRef,
+    Imports,
+    ImportState,
+    ListImports,
+    ListRows,
+    Rows,
+    begin_import,
+)
+from contracts.people import Principal
+from runtime import ids
+from runtime.authorize import scopes
+from runtime.mongo import now
+from services.resources.hosts.visibility import is_bounded
+from services.resources.imports.store import ImportStore
+
+log = structlog.get_logger()
+
+_ENDED = (ImportState.PLANNED, ImportState.FAILED)
+
+
+class ImportService:
+    """An import speaks of all hosts that its source names, so it needs a grant that no business and no group bounds."""
+
+    def __init__(self, imports: ImportStore, wake: Callable[[], None]) -> None:
+        """`wake` tells the worker that there is something to do."""
+        self._imports, self._wake = imports, wake
+
+    async def begin(self, request: BeginImport, principal: Principal) -> Import:
+        refuse_bounded(principal)
+        begun = Import(
+            id=f"i{ids.run_id()}",
+            format=request.format,
+            rules=request.rules,
+            state=ImportState.RECEIVING,
+            by=principal.name,
+            created_at=now(),
+            ended_at=None,
+            counts=ImportCounts(),
+            reason="",
+            message="",
+        )
+        await self._imports.add(begun)
+        if request.text:
+            await self._imports.put_piece(begun.id, 0, request.text, most=MOST_BYTES)
+        log.info("import.begun", id=begun.id, source=request.rules.source, by=principal.name)
+        return begun
+
+    async def add(self, request: AddPiece, principal: Principal) -> Import:
+        found = await self._get(request.id, principal)
+        if found.state is not ImportState.RECEIVING:
+            raise Conflict("import.wrong_state", f"The import is {found.state} and takes no more text. Begin another.")
+        if not await self._imports.put_piece(request.id, request.number, request.text, most=MOST_BYTES):
+            raise Invalid("import.too_large", f"The text has more than {MOST_BYTES >> 20} MiB. Split it by source.")
+        return found
+
+    async def plan(self, request: ImportRef, principal: Principal) -> Import:
+        return await self._go(request, principal, ImportState.PLANNING)
+
+    async def apply(self, request: ImportRef, principal: Principal) -> Import:
+        return await self._go(request, principal, ImportState.APPLYING)
+
+    async def show(self, request: ImportRef, principal: Principal) -> Import:
+        return await self._get(request.id, principal)
+
+    async def list(self, request: ListImports, principal: Principal) -> Imports:
+        refuse_bounded(principal)
+        found = await self._imports.page(request)
+        page = found[: request.limit]
+        return Imports(imports=page, next=page[-1].id if len(found) > request.limit else "")
+
+    async def rows(self, request: ListRows, principal: Principal) -> Rows:
+        await self._get(request.id, principal)
+        found = await self._imports.rows(request)
+        page = found[: request.limit]
+        return Rows(rows=[row for _, row in page], next=page[-1][0] if len(found) > request.limit else "")
+
+    async def _go(self, request: ImportRef, principal: Principal, state: ImportState) -> Import:
+        found = await self._get(request.id, principal)
+        may = (ImportState.RECEIVING, *_ENDED)
+        moved = await self._imports.move(request.id, may, state=state.value, ended_at=None, reason="", message="")
+        if moved is None:
+            now_ = await self._imports.get(request.id) or found
+            if now_.state is not state:
+                raise Conflict("import.wrong_state", f"The import is {now_.state}, so this cannot be done now.")
+            moved = now_
+        self._wake()
+        return moved
+
+    async def _get(self, name: str, principal: Principal) -> Import:
+        refuse_bounded(principal)
+        found = await self._imports.get(name)
+        if found is None:
+            raise NotFound("import.unknown", f"There is no import {name}.")
+        return found
+
+
+def refuse_bounded(principal: Principal) -> None:
+    """Raises Forbidden."""
+    if is_bounded(scopes(principal, begin_import.needs)):
+        raise Forbidden(
+            "auth.forbidden",
+            f"{principal.name} may not import: that needs {begin_import.needs} for all businesses and groups.",
+        )
