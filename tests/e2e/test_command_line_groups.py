@@ -35,6 +35,7 @@ async def test_groups_are_made_nested_shown_changed_and_deleted(plane: Plane, lo
     assert (shown["groups"], shown["description"], shown["revision"]) == (["cli-js"], "mine", 3)
     assert (await said("group", "list", "--tag", "cli", "-o", "name")) == "cli-js\n"
     assert "idc:js" in await said("group", "list", "--kind", "idc")
+    assert len((await said("group", "members", "idc:js", "-o", "name")).split()) == 3
     assert "js-2" in await said("group", "members", "cli-both")
 
     ran = await drover(logged_in, "x", "true", "-t", "group=cli-both,cli-canary", "-x", "where=hostname = js-3")

@@ -54,7 +54,7 @@ async def test_management_hosts_are_in_groups_too(ask):
 async def test_what_one_message_cannot_carry_is_told_to_be_asked_for_again(ask):
     labels = {f"l{n}": "x" * 200 for n in range(60)}
     example = await ask.database["hosts"].find_one({"_id": await ask.host(labels=labels)})
-    many = [{**example, "_id": f"h-{n:012x}", "user_key": str(n)} for n in range(300)]
+    many = [{**example, "_id": f"h-{n:012x}", "user_key": str(n)} for n in range(400)]
     await ask.database["hosts"].delete_many({})
     await ask.database["hosts"].insert_many(many)
     wanted, found, questions = tuple(each["_id"] for each in many), [], 0
@@ -64,6 +64,12 @@ async def test_what_one_message_cannot_carry_is_told_to_be_asked_for_again(ask):
         wanted, questions = answer.rest, questions + 1
     assert found == [each["_id"] for each in many]
     assert questions > 1
+    await ask.group("all", groups=("global",))
+    listed, after = [], ""
+    while not listed or after:
+        page = await ask(groups.list_members, ListMembers(name="all", after=after, limit=1000))
+        listed, after = listed + [each.id for each in page.hosts], page.next
+    assert listed == found
 
 
 async def test_what_a_host_says_of_its_groups_is_what_the_groups_say_of_their_hosts(ask):

@@ -72,8 +72,8 @@ class Catalogue:
         return self._stored.get(name)
 
     @cached_property
-    def sorted(self) -> list[Group]:
-        """By name."""
+    def by_name(self) -> list[Group]:
+        """Sorted."""
         return [self._groups[name] for name in sorted(self._groups)]
 
     def users(self, name: str) -> list[str]:

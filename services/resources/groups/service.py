@@ -33,7 +33,7 @@ class GroupService:
 
     async def list(self, request: ListGroups, principal: Principal) -> Groups:
         seen = scopes(principal, READ)
-        groups = [each for each in (await self._store.catalogue()).sorted if sees_group(seen, each.name)]
+        groups = [each for each in (await self._store.catalogue()).by_name if sees_group(seen, each.name)]
         found = model.page(groups, request)
         page = found[: request.limit]
         return Groups(groups=page, next=page[-1].name if len(found) > request.limit else "")

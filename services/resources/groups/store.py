@@ -34,7 +34,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Around:
+class Surroundings:
     """What groups and expressions may speak of besides."""
 
     idcs: tuple[str, ...]
@@ -46,7 +46,7 @@ class Around:
 class Remembered:
     mark: str
     stored: tuple[Stored, ...]
-    around: Around
+    around: Surroundings
     read: Callable[[str], Expression]
     catalogue: Catalogue
 
@@ -108,11 +108,11 @@ class GroupStore:
         self._remembered = Remembered(mark, stored, around, reader, catalogue)
         return catalogue
 
-    async def _look_around(self) -> Around:
+    async def _look_around(self) -> Surroundings:
         idcs, sets, attributes = await asyncio.gather(
             self._places.paths(PlaceKind.IDC), self._places.paths(PlaceKind.SET), self._attributes.declared()
         )
-        return Around(tuple(idcs), tuple(sets), {name: KINDS[each.type] for name, each in attributes.items()})
+        return Surroundings(tuple(idcs), tuple(sets), {name: KINDS[each.type] for name, each in attributes.items()})
 
 
 def new_key() -> str:
