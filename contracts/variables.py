@@ -121,7 +121,7 @@ class VariablesVersions(Struct, frozen=True, kw_only=True):
     next: int = 0
 
 
-class Change(Struct, frozen=True, kw_only=True):
+class KeyChange(Struct, frozen=True, kw_only=True):
     """What became of one flattened key. A side that is left out did not have it; both MASK: another secret."""
 
     key: str
@@ -142,10 +142,10 @@ class VariablesDiff(Struct, frozen=True, kw_only=True):
     against: int
     text: str
     """A unified diff of the documents, secrets masked."""
-    changes: list[Change]
+    changes: list[KeyChange]
 
 
-class Origin(Struct, frozen=True, kw_only=True):
+class ValueOrigin(Struct, frozen=True, kw_only=True):
     """Which document a value comes from; a task's variables are no document."""
 
     kind: LayerKind
@@ -159,12 +159,12 @@ class Hidden(Struct, frozen=True, kw_only=True):
 
     key: str
     value: Any
-    origin: Origin
+    origin: ValueOrigin
 
 
 class Explained(Struct, frozen=True, kw_only=True):
     value: Any
-    origin: Origin
+    origin: ValueOrigin
     hid: tuple[Hidden, ...] = ()
     """The nearest first, up to twenty."""
     more: int = 0
@@ -207,7 +207,7 @@ class PreviewVariables(Struct, frozen=True, kw_only=True):
 class ChangedHost(Struct, frozen=True, kw_only=True):
     host: str
     hostname: str
-    changes: tuple[Change, ...]
+    changes: tuple[KeyChange, ...]
     """Of its effective values, up to twenty."""
 
 
@@ -220,7 +220,7 @@ class ChangedTemplate(Struct, frozen=True, kw_only=True):
 class BlastRadius(Struct, frozen=True, kw_only=True):
     """What a change would do. Beyond `examined` hosts nothing is said of the rest of `members`."""
 
-    changes: list[Change]
+    changes: list[KeyChange]
     """Of the document, up to a hundred."""
     warnings: tuple[Warned, ...]
     members: int

@@ -18,19 +18,19 @@ from cli.words import Word
 from contracts.variables import (
     AskEffective,
     BlastRadius,
-    Change,
     DiffVersions,
     EffectiveOfHosts,
     EffectiveVariables,
     Hidden,
+    KeyChange,
     ListVariables,
     ListVersions,
-    Origin,
     PreviewVariables,
     ScopeKind,
     Scopes,
     SetVariables,
     ShowVariables,
+    ValueOrigin,
     Variables,
     VariablesVersions,
     diff_variables,
@@ -303,7 +303,7 @@ def _hidden(hidden: Hidden) -> str:
     return f"{_value(hidden.value)} of {_origin(hidden.origin)}"
 
 
-def _origin(origin: Origin) -> str:
+def _origin(origin: ValueOrigin) -> str:
     return f"{origin.scope} revision {origin.revision}" if origin.scope else origin.kind
 
 
@@ -322,7 +322,7 @@ def _blast(found: BlastRadius, say: Any) -> None:
         talk(f"line {warned.line}, column {warned.column}: {warned.message}")
 
 
-def _change(change: Change) -> tuple[str, str, str]:
+def _change(change: KeyChange) -> tuple[str, str, str]:
     before = "" if change.before is UNSET else _value(change.before)
     after = "" if change.after is UNSET else _value(change.after)
     return change.key, before or "(nothing)", after or "(nothing)"

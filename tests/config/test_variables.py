@@ -27,6 +27,7 @@ from contracts.variables import (
 from tests.config.conftest import ADMIN, OPERATOR, VIEWER
 from tests.config.profiling import profiled, whole_collections
 from tests.conftest import service_bus
+from tests.servers import until
 
 JOBS = Principal(kind="service", name="jobs")
 
@@ -183,10 +184,26 @@ async def test_secrets_are_masked_everywhere_and_encrypted_at_rest(ask, jobs, fl
     ]
     assert secret not in repr([msgspec.json.encode(each) for each in answers])
     assert answers[5].scopes == []
-    for name in ("variables", "variable_versions"):
+    kept = await database.list_collection_names()
+    assert {"variables", "variable_versions", "audit"} <= set(kept)
+    for name in kept:
         assert secret not in repr([each async for each in database[name].find({})])
     resolved = await jobs.call(variables.resolve_variables, ResolveVariables(hosts=("h-1",)))
     assert resolved.hosts[0].values == {"db": {"password": "other", "user": "me"}}
+
+
+async def test_the_audit_trail_tells_what_a_change_did(fleet, setting, database):
+    fleet.group("web")
+    await setting("group:web", "a: 1\npassword: !secret hunter2\n")
+    await setting("group:web", "a: 2\npassword: !secret hunter3\n", why="more")
+    flat = {"a": 1, "password": MASK}
+    told = {"before": {"revision": 1, "flat": flat}, "after": {"revision": 2, "flat": {**flat, "a": 2}}}
+
+    async def is_told():
+        rows = database["audit"].find({"call": "config.variables.set", "kind": "done", "outcome": "ok"})
+        return told in [{side: msgspec.json.decode(row.get(side, "null")) for side in told} async for row in rows]
+
+    await until(is_told, "the end of the change is written down")
 
 
 async def test_what_was_shown_masked_may_be_saved_again(ask, jobs, fleet, setting):

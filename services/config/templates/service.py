@@ -12,6 +12,7 @@ from contracts.templates import (
     Templates,
     TemplateVersions,
 )
+from runtime.audit import note
 from services.config import clock
 from services.config.templates import model
 from services.config.templates.rendering import Renderer
@@ -46,6 +47,7 @@ class TemplateService:
         else:
             raise model.changed_meanwhile(await self.version(request.name, 0))
         if after is not before:
+            note(before=before, after=after)
             log.info("template.saved", template=after.name, revision=after.revision, by=principal.name)
         return after
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from contracts.groups import HostGroups
 from contracts.people import Principal
-from contracts.variables import BlastRadius, Change, ChangedHost, ChangedTemplate, PreviewVariables, ScopeKind
+from contracts.variables import BlastRadius, ChangedHost, ChangedTemplate, KeyChange, PreviewVariables, ScopeKind
 from services.config.memberships import MOST_ASKED, Memberships
 from services.config.variables import model
 from services.config.variables.document import keep_secrets, parse
@@ -37,7 +37,7 @@ class Touched:
     hosts: list[ChangedHost] = field(default_factory=list)
     changed: int = 0
     keys: set[str] = field(default_factory=set)
-    _known: dict[tuple[Origin, ...], tuple[Change, ...]] = field(default_factory=dict)
+    _known: dict[tuple[Origin, ...], tuple[KeyChange, ...]] = field(default_factory=dict)
 
     def look_at(self, before: Sequence[HostLayers], after: Sequence[HostLayers], roots: set[str]) -> None:
         """`roots` are the first parts of all keys that the document changes."""
@@ -51,7 +51,7 @@ class Touched:
                 known = host.known.host
                 self.hosts.append(ChangedHost(host=known.id, hostname=known.hostname, changes=changes[:CHANGES_SHOWN]))
 
-    def _changes(self, before: HostLayers, after: HostLayers, roots: set[str]) -> tuple[Change, ...]:
+    def _changes(self, before: HostLayers, after: HostLayers, roots: set[str]) -> tuple[KeyChange, ...]:
         key = tuple(layer.origin for layer in after.layers)
         if key not in self._known:
             self._known[key] = tuple(model.changes(_values(before, roots), _values(after, roots)))

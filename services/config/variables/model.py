@@ -10,9 +10,17 @@ import msgspec
 from msgspec import UNSET
 
 from contracts.errors import Conflict, NotFound
-from contracts.variables import Change, Hidden, LayerKind, ScopeKind, Variables, VariablesDiff, Warned
 from contracts.variables import Explained as ToldExplained
-from contracts.variables import Origin as ToldOrigin
+from contracts.variables import (
+    Hidden,
+    KeyChange,
+    LayerKind,
+    ScopeKind,
+    ValueOrigin,
+    Variables,
+    VariablesDiff,
+    Warned,
+)
 from services.config.variables.document import Document
 from services.config.variables.layers import Explained, Origin
 from services.config.variables.values import (
@@ -112,6 +120,11 @@ def shown(record: Record, warnings: Iterable[Warned] = ()) -> Variables:
     )
 
 
+def noted(record: Record) -> dict[str, Value]:
+    """What the audit trail keeps of a version: its flattened keys, secrets masked."""
+    return {"revision": record.revision, "flat": flatten(masked(record.values))}
+
+
 def warned(document: Document) -> tuple[Warned, ...]:
     return tuple(Warned(*each) for each in document.warnings)
 
@@ -136,13 +149,13 @@ def unified(before: str, after: str, before_name: str, after_name: str) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def changes(before: Tree, after: Tree) -> Iterator[Change]:
+def changes(before: Tree, after: Tree) -> Iterator[KeyChange]:
     """The flattened keys that differ, in their order, secrets masked."""
     old, new = dict(leaves(before)), dict(leaves(after))
     for path in dict.fromkeys([*old, *new]):
         if same(old, new, path):
             continue
-        yield Change(
+        yield KeyChange(
             key=written(path),
             before=masked(old[path]) if path in old else UNSET,
             after=masked(new[path]) if path in new else UNSET,
@@ -204,9 +217,9 @@ def _terms(path: Path, value: Value) -> Iterator[str]:
         yield str(each).lower()[:LONGEST_TERM]
 
 
-def origin_told(origin: Origin) -> ToldOrigin:
+def origin_told(origin: Origin) -> ValueOrigin:
     scope = {LayerKind.TASK: "", LayerKind.HOST: f"host:{origin.name}"}.get(origin.kind, f"group:{origin.name}")
-    return ToldOrigin(kind=origin.kind, scope=scope, number=origin.number, revision=origin.revision)
+    return ValueOrigin(kind=origin.kind, scope=scope, number=origin.number, revision=origin.revision)
 
 
 def explained_told(explained: Explained) -> ToldExplained:

@@ -22,6 +22,7 @@ from contracts.variables import (
     VariablesVersion,
     VariablesVersions,
 )
+from runtime.audit import note
 from runtime.authorize import scopes
 from services.config import clock
 from services.config.memberships import Memberships, covers_group, covers_host, unknown_group, unknown_host
@@ -65,6 +66,7 @@ class VariableService:
         else:
             raise model.changed_meanwhile(await self.newest(scope))
         if after is not before:
+            note(before=model.noted(before), after=model.noted(after))
             log.info("variables.set", scope=str(scope), revision=after.revision, by=principal.name)
         return model.shown(after, model.warned(document))
 
