@@ -232,7 +232,6 @@ change_person = Call(
     Person,
     needs="people:manage",
     http=post("/people/{name}"),
-    idempotent=True,
     summary="Change a person's roles; they count from the next request on",
 )
 disable_person = Call(

@@ -59,7 +59,7 @@ async def test_a_body_lists_its_fields_without_those_of_the_path_and_takes_no_ot
     assert set(body["properties"]) == {"why"}
     assert body["additionalProperties"] is False
     start = (await document(browser))["paths"]["/api/v1/runs"]["post"]
-    assert start["requestBody"]["content"]["application/json"]["schema"]["required"] == ["script", "targets"]
+    assert start["requestBody"]["content"]["application/json"]["schema"]["required"] == ["targets"]
     assert "Idempotency-Key" in [each["name"] for each in start["parameters"]]
 
 

@@ -152,7 +152,7 @@ def test_no_start_with_an_undeclared_permission():
 
 
 def test_no_start_with_a_field_that_no_query_can_carry():
-    nested = Call("jobs.secret", registry.runs.StartRun, Nothing, needs="runs:read", http=get("/secret"))
+    nested = Call("jobs.secret", registry.hosts.ResolveTargets, Nothing, needs="runs:read", http=get("/secret"))
     with pytest.raises(TypeError, match="targets"):
         Routes(None, None, None, None).of_calls([nested])
 
