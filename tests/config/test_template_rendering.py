@@ -155,6 +155,14 @@ async def test_results_stop_where_they_are_enough(renderer):
     assert [len(each.text) for each in results] == [1000, 1000, 1000]
 
 
+async def test_a_batch_that_takes_long_comes_back_in_parts(renderer):
+    busy = "{% for a in range(90000) %}{% endfor %}{{ n }}"
+    contexts = [Context({"n": n}) for n in range(20_000)]
+    results = await renderer.render(busy, contexts)
+    assert 1 < len(results) < len(contexts)
+    assert [each.text for each in results] == [str(n) for n in range(len(results))]
+
+
 @pytest.mark.parametrize(
     ("text", "quiet", "loud"),
     [

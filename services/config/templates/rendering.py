@@ -98,7 +98,8 @@ class Renderer:
         most_bytes: int = MOST_ANSWER_BYTES // 2,
         quiet: bool = False,
     ) -> list[Result]:
-        """One result for each context in their order; fewer when the texts grow past `most_bytes`, then ask again.
+        """One result for each context in their order; fewer when the texts grow past `most_bytes` or rendering takes
+        some seconds, then ask again for the others.
 
         `common` is what `global` reads. `quiet` keeps messages free of values. Raises Invalid if the template is none,
         or needs too much for one host.

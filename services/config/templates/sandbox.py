@@ -14,6 +14,7 @@ import re
 import resource
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
@@ -31,6 +32,8 @@ HOST_CPU_S = 0.5
 """User time for one host. Python raises when it is over, which still tells the line."""
 KILL_CPU_S = 0.8
 """A single operation that never comes back to Python is ended by the kernel."""
+ENOUGH_CPU_S = 3.0
+"""A batch that took so long goes back with what it has; the rest is another batch."""
 BATCH_CPU_S = 8
 FILE = "<template>"
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -126,7 +129,7 @@ def answer(batch: Mapping[str, Any]) -> Answer:
 
 
 def rendered(template: Template, batch: Mapping[str, Any], reads: Sequence[Answer]) -> Iterator[Answer]:
-    """One result for each host, until they hold as much as was asked for; the first one in any case."""
+    """One result for each host, until they hold as much, or took as long, as is enough; the first one in any case."""
     values, common, quiet = batch.get("values", ()), batch.get("global", {}), batch.get("quiet", False)
     trees = [{name: values[index] for name, index in tree.items()} for tree in batch.get("trees", ())]
     left = batch.get("most_bytes", OUTPUT_BYTES)
@@ -142,7 +145,7 @@ def rendered(template: Template, batch: Mapping[str, Any], reads: Sequence[Answe
             continue
         left -= len(text)
         yield {"text": text, "error": None}
-        if left <= 0:
+        if left <= 0 or time.process_time() > ENOUGH_CPU_S:
             return
 
 
