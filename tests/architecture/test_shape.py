@@ -75,6 +75,18 @@ def test_each_call_has_exactly_one_answerer():
         assert len(answered) == 1, f"{call.subject} is answered {len(answered)} times"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "services").glob("*/app.py")), ids=named)
+def test_every_service_writes_what_it_changes_into_the_audit_trail(path):
+    serving = [
+        node
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "serve"
+    ]
+    assert serving
+    for call in serving:
+        assert "auditor" in {keyword.arg for keyword in call.keywords}, f"{named(path)}:{call.lineno}"
+
+
 def test_only_listed_reasons_are_raised():
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -11,11 +12,12 @@ from contracts import hosts
 from contracts.audit import UNKNOWN, AskRows, ListAudit, entries_of, row_digest, rows_of
 from contracts.errors import Conflict, Forbidden, ServiceError, Unavailable
 from contracts.hosts import ChangeHost, CreateJoinToken, HostRef, Hosts, JoinToken, JoinTokenRef, ListHosts, RevokeHost
-from runtime.audit import AuditStore, Trail, note
+from runtime.audit import note
 from runtime.mongo import connect
-from tests.audit.conftest import ADMIN, SERVICE, VIEWER, Rig
+from tests.audit.conftest import SERVICE, VIEWER, Rig
 from tests.auditing import ended, refusing, rows
 from tests.conftest import service_bus
+from tests.plane import PROJECT
 from tests.servers import mongod, until
 
 REVOKE = RevokeHost(host="h-1", why="stolen")
@@ -241,23 +243,49 @@ async def test_a_database_that_dies_refuses_changes_until_it_is_back(nats, tmp_p
         database.client.close()
 
 
-async def test_what_was_asked_and_never_ended_is_unknown(rig):
-    """As a service leaves it that is killed in the middle: its row stays, and another process goes on."""
-    killed = Trail(AuditStore(rig.database), SERVICE, "resources-dead")
-    forever = asyncio.Event()
-    dying = asyncio.create_task(killed.carried_out(hosts.revoke_host, REVOKE, ADMIN, forever.wait))
+async def test_a_service_that_is_killed_leaves_what_it_did_with_an_unknown_outcome(nats, mongo, rig):
+    given = (nats.hub_url, nats.trust.credentials(SERVICE), nats.trust.ca, mongo.url, rig.database.name)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.audit.stuck", *map(str, given), cwd=PROJECT, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        while (line := await process.stdout.readline()) != b"serving\n":
+            assert line, "it ended"
+        asking = asyncio.create_task(rig.ask(hosts.revoke_host, REVOKE))
 
-    async def asked():
-        return len(await rows(rig.database)) == 1
+        async def asked():
+            return len(await rows(rig.database)) == 1
 
-    await until(asked, "the row that asks is there")
-    await rig.serve()
+        await until(asked, "the row that asks is there")
+    finally:
+        process.kill()
+        await process.wait()
+    asking.cancel()
+    await rig.serve()  # another process of the service answers from now on
     for given in ({}, {"outcome": UNKNOWN}, {"who": "ada"}, {"text": "STOLEN"}):
         [entry] = (await rig.gateway.call(entries_of(SERVICE), ListAudit(**given))).entries
         assert (entry.outcome, entry.ended_at, entry.object) == (UNKNOWN, None, "h-1")
-    forever.set()
-    await dying
-    await killed.settled()
+
+
+async def test_what_ends_late_is_unknown_until_then(rig):
+    go_on = asyncio.Event()
+
+    async def revoke(_request, _principal):
+        await go_on.wait()
+        raise Conflict("host.revoked", "No.")
+
+    await rig.serve((hosts.revoke_host, revoke))
+    asking = asyncio.create_task(rig.ask(hosts.revoke_host, REVOKE))
+
+    async def asked():
+        return len((await rig.gateway.call(entries_of(SERVICE), ListAudit(outcome=UNKNOWN))).entries) == 1
+
+    await until(asked, "it is listed")
+    go_on.set()
+    with pytest.raises(Conflict):
+        await asking
+    await written(rig)
     assert (await rig.gateway.call(entries_of(SERVICE), ListAudit(outcome=UNKNOWN))).entries == []
 
 
