@@ -1,16 +1,20 @@
 """In which groups a host is: asked of many hosts at once, it is what the groups themselves say."""
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts import groups, hosts
 from contracts.groups import AskGroups, Group, GroupKind, ListMembers
 from contracts.hosts import ChangeHost, HostClass
+from services.resources.expressions.parser import parse
+from services.resources.expressions.predicate import Around, predicate
 from services.resources.groups.catalogue import Catalogue, Stored
 from services.resources.groups.expression import read
+from services.resources.groups.sieve import Sieve, need
 from tests.resources.people import VIEWER
-from tests.resources.test_expressions import EXPRESSIONS, HOST, NOW
+from tests.resources.test_expressions import DECLARED, EXPRESSIONS, HOST, HOSTS, NOW
 
 
 async def of_hosts(ask, *hosts):
@@ -89,6 +93,50 @@ async def test_what_a_host_says_of_its_groups_is_what_the_groups_say_of_their_ho
     for name in ("s1", "s2", "d1", "d2", "n1", "n2", "d3", "global", "idc:js", "idc:bj"):
         members = {host.id for host in (await ask(groups.list_members, ListMembers(name=name))).hosts}
         assert members == {host for host, names in told.items() if name in names}, name
+
+
+@given(st.lists(EXPRESSIONS, min_size=1, max_size=12), st.lists(HOSTS, min_size=1, max_size=8))
+@settings(max_examples=200, deadline=None)
+def test_what_the_sieve_takes_out_would_not_have_held(texts, hosts):
+    trees = [parse(text, DECLARED) for text in texts]
+    sieve = Sieve([*trees, None])
+    for host in hosts:
+        left = sieve.left(host)
+        assert left == sorted(set(left))
+        assert len(trees) in left, "what has no expression is always left"
+        holding = [n for n, tree in enumerate(trees) if predicate(tree)(host, Around(host["groups"], NOW))]
+        assert set(holding) <= set(left)
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "texts"),
+    [
+        ("business = shop", "business", {"shop"}),
+        ("idc = js and tag in (a, b) and rack = r1", "rack", {"r1"}),
+        ("idc = js and online", "idc", {"js"}),
+        ("idc in (js, bj) and tag in (a, b)", "tag", {"a", "b"}),
+    ],
+)
+def test_what_a_host_must_have(text, attribute, texts):
+    found = need(parse(text, DECLARED))
+    assert (found.attribute.name, found.texts) == (attribute, texts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "business != shop",
+        "tag = a*",
+        "tag in (a, b*)",
+        "idc = js or tag = a",
+        "cpus = 4",
+        "online",
+        "group(a)",
+        "attributes.gpu",
+    ],
+)
+def test_what_cannot_be_said_by_texts(text):
+    assert need(parse(text, DECLARED)) is None
 
 
 NAMES = ("g0", "g1", "g2", "g3", "g4")

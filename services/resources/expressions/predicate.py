@@ -70,7 +70,7 @@ def _fits(part: Fits) -> Predicate:
     values = [test.value for test in part.tests if isinstance(test, Equals)]
     if attribute.kind is Kind.PRESENCE:
         return lambda document, around: _is_online(document, around.heard_after) in values
-    read = _reader(attribute.path, many=attribute.many)
+    read = reader(attribute)
     checks = [_check(read, test) for test in others]
     if values and all(isinstance(value, str) for value in values):
         checks.append(_is_one_of_texts(attribute, frozenset(values)))
@@ -95,14 +95,14 @@ def _typed(value: object) -> tuple[bool, object]:
     return isinstance(value, bool), value
 
 
-def _reader(path: tuple[str, ...], *, many: bool) -> Reader:
-    """The values that a document has there; None stands for one that is missing, and no test passes it."""
-    first = path[0]
-    if many:
+def reader(attribute: Attribute) -> Reader:
+    """The values that a document has of it; None stands for one that is missing, and no test passes it."""
+    first, *rest = attribute.path
+    if attribute.many:
         return lambda document: document.get(first) or ()
-    if len(path) == 1:
+    if not rest:
         return lambda document: (document.get(first),)
-    second = path[1]
+    second = rest[0]
     return lambda document: ((document.get(first) or {}).get(second),)
 
 

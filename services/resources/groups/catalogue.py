@@ -18,6 +18,7 @@ from services.resources.expressions.query import condition
 from services.resources.expressions.tree import And, Fits, InGroup, Not, Or, Tree, asked
 from services.resources.groups.expression import Expression
 from services.resources.groups.names import EVERY_HOST, GLOBAL, IDC, SET, of_idc, of_set, precedence
+from services.resources.groups.sieve import Sieve
 from services.resources.hosts.criteria import NOBODY, Condition
 from services.resources.hosts.document import GROUPS
 
@@ -161,7 +162,8 @@ class Catalogue:
         found = _by_themselves(document)
         found |= {self._of_key[key] for key in document.get(GROUPS) or () if key in self._of_key}
         around = Around(found, heard_after)
-        for name, holds, nested in self._used_before_users:
+        for number in self._sieve.left(document):
+            name, holds, nested = self._used_before_users[number]
             if (holds is not None and holds(document, around)) or not found.isdisjoint(nested):
                 found.add(name)
         return sorted(map(self._membership, found), key=precedence)
@@ -179,6 +181,11 @@ class Catalogue:
             for each in groups
             if each.expression or each.groups
         ]
+
+    @cached_property
+    def _sieve(self) -> Sieve:
+        groups = [self._groups[name] for name, _, _ in self._used_before_users]
+        return Sieve([self._tree(each) if each.expression else None for each in groups])
 
     def _membership(self, name: str) -> Membership:
         group = self._groups.get(name)
