@@ -1,6 +1,6 @@
 """Of hundreds of expressions, the few that can hold for a host at all. Pure.
 
-Most of them ask for one of some texts (`business = shop and …`), and a host that has none of these needs no closer look.
+Most of them ask for one of some texts (`business = shop and …`); a host that has none of these needs no closer look.
 """
 
 from collections import defaultdict
