@@ -108,7 +108,7 @@ class Reports:
             started_at=moment(record.started) if record.pid else None,
             ended_at=moment(record.ended),
             cpu_s=record.cpu_s,
-            tag=found.tag,
+            tag=_masked_tag(found.tag, task.secrets),
             result=_masked(found.result, task.secrets),
             **about_output,  # type: ignore[arg-type]
         )
@@ -145,6 +145,11 @@ class Reports:
 
     async def _cut(self, task: Task) -> None:
         await self._kit.journal.cut(task.id, task.row.keep, task.row.dropped)
+
+
+def _masked_tag(tag: str, secrets: Iterable[str]) -> str:
+    """A tag is read without the white space around it, so a secret may stand in it without its own."""
+    return Masker({word for each in secrets for word in (each, each.strip())}).feed(tag, last=True)
 
 
 def _masked(result: str, secrets: Iterable[str]) -> str:

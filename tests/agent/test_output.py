@@ -130,6 +130,17 @@ async def test_masked_values_do_not_leave_the_host(jobs: Dispatcher, home: Home)
     assert report.head == f"a {MASK} b pass"
 
 
+async def test_masked_values_do_not_leave_the_host_in_tag_and_result(jobs: Dispatcher, home: Home):
+    own = await reached(jobs, await home.agent())
+    sealed = seal(msgspec.json.encode({"p": "hunter2-long", "q": "line-2\n"}), own.box_key().public_key)
+    script = 'printf v1-hunter2-long-line-2 > "$DROVER_TAG_FILE"; printf \'["hunter2-long"]\' > "$DROVER_RESULT"'
+    task, body = new_task(), msgspec.json.encode(RunScript(language="shell", script=script, timeout_s=60))
+    await jobs.command(own, Verb.RUN, task, body, sealed=sealed)
+    report = await jobs.report(own, task)
+    assert report.tag == f"v1-{MASK}-{MASK}"
+    assert report.result == f'["{MASK}"]'
+
+
 async def test_the_budget_cuts_old_output_and_no_report(jobs: Dispatcher, home: Home):
     agent = await home.agent(spool_limit=MIB)
     own = await reached(jobs, agent)
