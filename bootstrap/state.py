@@ -55,8 +55,12 @@ class State:
     def password_file(self) -> Path:
         return self.root / "first-admin-password"
 
+    @property
+    def agents(self) -> Path:
+        return self.root / "agents"
+
     def agent(self, name: str) -> Path:
-        return self.root / "agents" / name
+        return self.agents / name
 
     def agent_facts(self, name: str) -> Path:
         """What this agent says instead of the machine's own facts, so that several on one machine differ."""
@@ -71,8 +75,11 @@ class State:
         return keep(self.password_file, lambda: secrets.token_urlsafe(12).encode()).decode()
 
     def make(self) -> None:
-        for folder in (self.root, self.nats, self.mongo, self.logs):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Other accounts may pass to the agents, where their scripts are, and to nothing else."""
+        for folder in (self.root, self.agents):
+            _make(folder, 0o711)
+        for folder in (self.trust, self.nats, self.mongo, self.logs, self.root / "facts", self.root / "join"):
+            _make(folder, 0o700)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[int]:
@@ -97,3 +104,8 @@ class State:
             yield file
         finally:
             os.close(file)
+
+
+def _make(folder: Path, mode: int) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(mode)

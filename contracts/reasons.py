@@ -104,6 +104,11 @@ REASONS: dict[str, Reason] = {
     "command.body_missing": Reason(503, "The script did not reach the host.", "It is sent again by itself."),
     "account.unknown": Reason(422, "The host has no such account.", "Create it there or choose another."),
     "account.refused": Reason(403, "The agent does not run scripts as this account.", "Change its allow list."),
+    "account.shut_out": Reason(
+        403,
+        "The account may not pass through a folder above its script.",
+        "Open the folder that is named (chmod o+x), or put the agent's folder elsewhere.",
+    ),
     "task.spool_full": Reason(
         507, "The agent's disk budget is used up.", "Free space, or let results be stored first."
     ),
