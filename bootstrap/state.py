@@ -56,6 +56,10 @@ class State:
         return self.root / "first-admin-password"
 
     @property
+    def token_file(self) -> Path:
+        return self.root / "first-admin-token"
+
+    @property
     def agents(self) -> Path:
         return self.root / "agents"
 
@@ -73,6 +77,13 @@ class State:
     def password(self) -> str:
         """The first admin's, made at the first start."""
         return keep(self.password_file, lambda: secrets.token_urlsafe(12).encode()).decode()
+
+    def token(self) -> str:
+        """The first admin's API token, with which a start speaks; empty until the first one has made it."""
+        try:
+            return self.token_file.read_text()
+        except FileNotFoundError:
+            return ""
 
     def make(self) -> None:
         """Other accounts may pass to the agents, where their scripts are, and to nothing else."""
