@@ -29,12 +29,16 @@ __all__ = [
     "Database",
     "Document",
     "DuplicateKeyError",
+    "Pulse",
     "PyMongoError",
     "Session",
     "connect",
     "together",
     "while_it_answers",
 ]
+
+PULSE_S = 1.5
+FRESH_S = 1.0
 
 log = structlog.get_logger()
 
@@ -71,6 +75,30 @@ async def _is_primary(client: AsyncIOMotorClient[Document], url: str) -> bool:
         raise BadSettings(f"MongoDB at {where} is standalone; Drover needs a replica set (one node will do)")
     log.warning("mongo.waiting", error="no primary yet")
     return False
+
+
+class Pulse:
+    """Whether the database answers just now: known within PULSE_S, and asked at most once in FRESH_S."""
+
+    def __init__(self, database: Database) -> None:
+        self._client = database.client
+        self._asked_at = 0.0
+        self._asking: asyncio.Task[bool] | None = None
+
+    async def beats(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        # While one question is open no other is asked: each occupies a thread, and a database that hangs never answers.
+        if self._asking is None or (self._asking.done() and now - self._asked_at >= FRESH_S):
+            self._asking, self._asked_at = asyncio.create_task(self._ping()), now
+        await asyncio.wait({self._asking}, timeout=PULSE_S)
+        return self._asking.done() and self._asking.result()
+
+    async def _ping(self) -> bool:
+        try:
+            await self._client.admin.command("ping")
+        except PyMongoError:
+            return False
+        return True
 
 
 async def together(database: Database, work: Callable[[Session], Coroutine[Any, Any, R]]) -> R:

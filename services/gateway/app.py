@@ -20,7 +20,7 @@ from runtime.bus.history import History
 from runtime.bus.streams import EVENTS
 from runtime.health import BusMetrics
 from runtime.health import routes as health_routes
-from runtime.mongo import Database, connect, while_it_answers
+from runtime.mongo import Database, Pulse, connect, while_it_answers
 from runtime.settings import load
 from services.gateway import openapi
 from services.gateway.edge.middleware import add_headers, surrounding
@@ -54,6 +54,7 @@ class Parts:
     people: People
     sessions: Sessions
     tokens: Tokens
+    pulse: Pulse
 
 
 async def serve(stop: asyncio.Event) -> None:
@@ -99,7 +100,10 @@ async def _parts(database: Database) -> Parts:
         await store.prepare()
     passwords = await Passwords.with_hasher(PasswordHasher())
     return Parts(
-        People(people, passwords), Sessions(sessions, people, passwords, Throttle(failures)), Tokens(tokens, people)
+        People(people, passwords),
+        Sessions(sessions, people, passwords, Throttle(failures)),
+        Tokens(tokens, people),
+        Pulse(database),
     )
 
 
@@ -122,7 +126,7 @@ def application(bus: Bus, history: History, parts: Parts, *, secure: bool) -> we
     app.add_routes(routes.of_calls())
     app.add_routes(routes.of_pages(pages))
     app.add_routes(docs.routes(document))
-    app.add_routes(health_routes(metrics_registry, lambda: bus.connected))
+    app.add_routes(health_routes(metrics_registry, bus, parts.pulse))
     return app
 
 

@@ -14,7 +14,7 @@ from runtime import nats_jwt
 from runtime.bus import AgentEndpoint, Bus, Connection, Endpoint, Options
 from runtime.bus.streams import EVENTS, ensure_stream
 from runtime.health import HealthServer
-from runtime.mongo import Database, connect, while_it_answers
+from runtime.mongo import Database, Pulse, connect, while_it_answers
 from runtime.nats_jwt import BadKey, BadToken, Key
 from runtime.settings import BadSettings, load
 from services.resources.endpoints import endpoints
@@ -112,7 +112,7 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
             announcer,
             bus,
             PresenceWatch(stores.presence, bus, window_s=window_s),
-            HealthServer(bus, host=settings.http_host, port=settings.http_port),
+            HealthServer(bus, Pulse(database), host=settings.http_host, port=settings.http_port),
         ):
             await _ensure_events(bus)
             await bus.serve(while_it_answers(answers))

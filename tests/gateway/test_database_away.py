@@ -36,12 +36,19 @@ async def test_a_database_that_is_away_is_503_and_streams_go_on(nats, tmp_path, 
             assert (await browser.log_in()).reason == "bus.no_answer"
             await runs.change(run)
             assert (await events.next()).data["revision"] == 2
+            answer = await browser.get("/readyz")
+            assert (answer.status, answer.body) == (503, b"not ready: database\n")
             await database.start()
 
             async def back():
                 return (await browser.get("/people")).status == 200
 
             await until(back, "the gateway finds its database again")
+
+            async def ready():
+                return (await browser.get("/readyz")).status == 200
+
+            await until(ready, "it says so")
             await runs.change(run)
             assert (await events.next()).data["revision"] == 3
         assert 'status="500"' not in (await browser.get("/metrics")).body.decode()

@@ -95,5 +95,5 @@ def test_no_start_with_a_field_that_no_query_can_carry():
 
 @pytest.fixture
 def application_routes(nats):
-    app: web.Application = application(service_bus(nats, "gateway"), None, Parts(None, None, None), secure=False)
+    app: web.Application = application(service_bus(nats, "gateway"), None, Parts(None, None, None, None), secure=False)
     return {(route.method, route.resource.canonical) for route in app.router.routes()}
