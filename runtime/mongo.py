@@ -126,7 +126,7 @@ def _unavailable_without_it(handle: Callable[[Any, Any], Awaitable[Any]]) -> Cal
             return await handle(request, asking)
         except ConnectionFailure as error:
             log.warning("mongo.does_not_answer", error=type(error).__name__)
-            raise Unavailable("bus.no_answer", "The database does not answer just now. Try again.") from error
+            raise Unavailable("storage.away", "The database does not answer just now. Try again.") from error
 
     return handled
 

@@ -66,7 +66,7 @@ async def _answered(request: web.Request, handler: Handler, reference: str) -> w
     except web.RequestPayloadError:  # a body that is not what its encoding or length says
         return problems.respond(problems.of_http(web.HTTPBadRequest()), reference)
     except ConnectionFailure:
-        return problems.respond(Unavailable("bus.no_answer", "The database does not answer; try again."), reference)
+        return problems.respond(Unavailable("storage.away", "The database does not answer; try again."), reference)
     except ClientConnectionResetError:
         raise  # nobody is there to read an answer
     except Exception:
