@@ -23,6 +23,7 @@ from runtime.health import routes as health_routes
 from runtime.mongo import Database, Pulse, connect, while_it_answers
 from runtime.settings import load
 from services.gateway import openapi
+from services.gateway.edge.connection import Connection
 from services.gateway.edge.middleware import add_headers, surrounding
 from services.gateway.edge.rates import Rates
 from services.gateway.endpoints import endpoints
@@ -137,11 +138,22 @@ async def _listening(app: web.Application, settings: Settings, tls: ssl.SSLConte
     runner = web.AppRunner(app, access_log=None, logger=silent, shutdown_timeout=10)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.http_host, settings.http_port, ssl_context=tls).start()
-        host, port = runner.addresses[0][:2]
+        loop, manager = asyncio.get_running_loop(), runner.server
+        if manager is None:
+            raise RuntimeError("the runner is set up and has no server")
+        server = await loop.create_server(
+            lambda: Connection(manager, loop=loop, access_log=silent, logger=silent),
+            settings.http_host,
+            settings.http_port,
+            ssl=tls,
+        )
+        host, port = server.sockets[0].getsockname()[:2]
         address = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         log.info("gateway.listening", address=address)
-        yield address
+        try:
+            yield address
+        finally:
+            server.close()
     finally:
         await runner.cleanup()
 

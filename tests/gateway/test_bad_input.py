@@ -236,8 +236,14 @@ RAW = {
 
 @pytest.mark.parametrize("request_text", RAW.values(), ids=RAW)
 async def test_http_that_is_none(address, request_text):
-    head, _ = await raw(address, request_text.encode("latin-1"))
+    head, body = await raw(address, request_text.encode("latin-1"))
     assert head.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400")), head
+    headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    assert headers[b"content-type"] == b"application/problem+json"
+    assert headers[b"server"] == b"drover"
+    problem = json.loads(body)
+    assert (problem["status"], problem["reason"]) == (400, "http.malformed")
+    assert problem["reference"]
 
 
 async def raw(address, request):
