@@ -47,9 +47,12 @@ def parse(body: bytes) -> Any:
         value = _DECODER.decode(body.decode())
     except RecursionError:
         raise _too_deep() from None
-    except ValueError as error:  # of UTF-8 as well as of JSON
-        where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ": not UTF-8"
-        raise Invalid("http.malformed_json", f"The body is not JSON{where}.") from None
+    except UnicodeDecodeError:
+        raise Invalid("http.malformed_json", "The body is not JSON: not UTF-8.") from None
+    except json.JSONDecodeError as error:
+        raise Invalid("http.malformed_json", f"The body is not JSON at character {error.pos}.") from None
+    except ValueError:  # more digits than Python makes a number of
+        raise Invalid("bus.malformed", "A number of the body does not fit in 64 bits.") from None
     return value
 
 
