@@ -131,6 +131,9 @@ QUERIES = {
     "a boolean that is none": ("/hosts?online=yes", "bus.malformed"),
     "one value twice": ("/hosts?search=a&search=b", "http.duplicate_key"),
     "a NUL": ("/hosts?search=%00", "bus.malformed"),
+    "no UTF-8": ("/hosts?search=w%ff", "http.malformed"),
+    "half a pair": ("/hosts?search=%ed%a0%80", "http.malformed"),
+    "a name that is no UTF-8": ("/hosts?%ff=x", "http.malformed"),
     "a state that is none": ("/hosts?states=broken", "bus.malformed"),
     "a field of the path": ("/runs/r1?run=r2", "http.unknown_field"),
     "too long": ("/hosts?search=" + "a" * 201, "bus.malformed"),
@@ -141,6 +144,12 @@ QUERIES = {
 async def test_queries(operator, case):
     path, reason = case
     assert (await operator.get(path)).reason == reason
+
+
+async def test_a_query_that_is_not_even_escaped(address, tokens):
+    head = f"HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {tokens['operator']}\r\n\r\n"
+    _, answer = await raw(address, b"GET /api/v1/hosts?search=w\xff " + head.encode())
+    assert json.loads(answer)["reason"] == "http.malformed"
 
 
 async def test_a_write_takes_nothing_from_the_query(operator):

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from msgspec import inspect
@@ -78,6 +79,14 @@ def path(given: Mapping[str, str], kind: type[Any]) -> dict[str, Any]:
         except (Invalid, msgspec.ValidationError):
             raise NotFound("http.not_found", f"Nothing can have the {name} that this address names.") from None
     return dict(given)
+
+
+def check_query(raw: str) -> None:
+    """Refuse what aiohttp would silently put another character for. `raw` is the query as it came."""
+    try:
+        unquote_to_bytes(raw).decode()
+    except UnicodeError:
+        raise Invalid("http.malformed", "The query is not UTF-8.") from None
 
 
 class _Shape(NamedTuple):
