@@ -24,19 +24,27 @@ class Ports:
     gateway: int = 8470
     """The API."""
     resources: int = 8471
+    """Health and metrics of resources."""
     jobs_1: int = 8472
+    """Health and metrics of the first jobs instance."""
     jobs_2: int = 8473
-    """Health and metrics of the services."""
+    """Health and metrics of the second jobs instance."""
     hub: int = 14222
+    """Where services, integrations and the management agent connect."""
     leaf_js: int = 14223
+    """Where the agents of js connect."""
     leaf_bj: int = 14224
-    """Where services and agents connect."""
+    """Where the agents of bj connect."""
     hub_leaves: int = 17422
     """Where leaves connect to the hub."""
     hub_monitor: int = 18222
+    """The hub's own monitoring pages."""
     leaf_js_monitor: int = 18223
+    """The same of the leaf of js."""
     leaf_bj_monitor: int = 18224
+    """The same of the leaf of bj."""
     mongo: int = 17017
+    """MongoDB."""
 
 
 NATS_PORTS = ("hub", "leaf_js", "leaf_bj", "hub_leaves", "hub_monitor", "leaf_js_monitor", "leaf_bj_monitor")

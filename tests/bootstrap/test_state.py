@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.ports import MONGO_PORTS, NATS_PORTS, SERVICE_PORTS, BadPort, Ports, PortTaken, check_free
-from bootstrap.state import AlreadyRunning, State
+from bootstrap.state import SETTING, AlreadyRunning, State
 from runtime.settings import BadSettings, load
 from tests.servers import free_ports
 
@@ -107,3 +107,10 @@ def test_every_port_belongs_to_one_kind_and_none_is_used_twice() -> None:
 
     assert sorted(names) == sorted(Ports.__dataclass_fields__)
     assert len({getattr(Ports(), name) for name in names}) == len(names)
+
+
+def test_the_reference_has_the_settings_of_one_machine() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/settings.md").read_text()
+
+    for name in [SETTING, *(f"DROVER_PORT_{name.upper()}" for name in Ports.__dataclass_fields__)]:
+        assert f"| `{name}` |" in page
