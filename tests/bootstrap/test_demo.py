@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from bootstrap.ports import Ports
+from bootstrap.state import State
 from tests.bootstrap.leftovers import belonging
 from tests.servers import free_ports, mongod, nats_plane, until
 
@@ -118,6 +119,23 @@ async def test_a_plane_that_runs_refuses_a_second_and_leaves_nothing_upon_ctrl_c
     rest, _ = plane.communicate(timeout=START_S)
     assert plane.returncode == 130, rest
     assert belonging(person.state) == set()
+
+
+async def test_what_a_killed_plane_left_is_named_and_ends_as_it_says(person: Person) -> None:
+    plane, _ = person.runs()
+    plane.kill()
+    plane.communicate()
+
+    status, refusal = person.sees("run")
+    assert status == 1
+    kill = re.search(r"end it with kill((?: \d+)+),", refusal)
+    assert kill, refusal
+    for pid in kill[1].split():
+        os.kill(int(pid), signal.SIGTERM)
+
+    await until(lambda: not belonging(person.state), "nothing is left", 60)
+    with State(person.state).held():
+        pass
 
 
 @pytest.fixture

@@ -37,8 +37,11 @@ def test_the_lock_ends_with_its_last_holder(tmp_path: Path) -> None:
     with state.held() as lock:
         heir = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(lock,))
     try:
-        with pytest.raises(AlreadyRunning), state.held():
+        with pytest.raises(AlreadyRunning) as told, state.held():
             pass
+        assert f"its first process is gone, and what that started still runs: end it with kill {heir.pid}," in str(
+            told.value
+        )
     finally:
         heir.communicate(b"\n", timeout=30)
 
