@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.processes import honcho
+from bootstrap.state import State
 from tests.bootstrap.leftovers import belonging
 from tests.servers import until
 
@@ -17,6 +19,7 @@ PLANE = """
 import sys
 from pathlib import Path
 from bootstrap.processes import Stopped, honcho, orphans_end, signals_stop
+from bootstrap.processes import honcho
 from bootstrap.state import State
 
 state = State(Path(sys.argv[1]))
@@ -71,3 +74,10 @@ async def test_nothing_is_left_when_one_process_ends_by_itself(state: Path) -> N
         assert belonging(state) == set()
         assert plane.stdout is not None
         assert plane.stdout.read() == b"short\n"
+
+
+def test_a_honcho_that_was_killed_is_named_by_its_part_which_has_a_log(state: Path) -> None:
+    with State(state).held() as lock, honcho(State(state), "drover", lock) as part:
+        part.process.kill()
+        part.process.wait()
+        assert State(state).log(part.ended_first).exists()
