@@ -119,6 +119,16 @@ async def test_watchers_see_output_as_it_comes_and_readers_find_chunks_meanwhile
     assert jobs.output(own, task) == "one\ntwo\n"
 
 
+async def test_an_output_that_the_script_removed_is_said_to_be_gone(jobs: Dispatcher, home: Home):
+    own = await reached(jobs, await home.agent())
+    gone = await jobs.run(own, 'echo hello; rm -r "$(dirname "$PWD")"')
+    empty = await jobs.run(own, "true")
+    report = await jobs.report(own, gone)
+    assert (report.outcome, report.output_bytes) == (Outcome.SUCCEEDED, 0)
+    assert report.message == "The script's output is gone: its file was removed before it was read."
+    assert (await jobs.report(own, empty)).message == ""
+
+
 async def test_masked_values_do_not_leave_the_host(jobs: Dispatcher, home: Home):
     own = await reached(jobs, await home.agent())
     secret = "pass\nword"
