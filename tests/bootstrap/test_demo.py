@@ -45,7 +45,8 @@ class Person:
         }
 
     def start(self, command: str) -> "subprocess.Popen[str]":
-        words = [sys.executable, "-m", "bootstrap", command]
+        # As a shell starts what runs in the background: Ctrl-C is ignored, and a plane must listen for it all the same.
+        words = ["env", "--ignore-signal=INT,QUIT", sys.executable, "-m", "bootstrap", command]
         return subprocess.Popen(
             words, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

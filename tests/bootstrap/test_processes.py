@@ -45,7 +45,7 @@ def state(tmp_path: Path) -> Path:
 @contextlib.contextmanager
 def started(state: Path, procfile: str) -> Iterator[subprocess.Popen[bytes]]:
     (state / "Procfile.drover").write_text(procfile)
-    command = [sys.executable, "-c", PLANE, str(state)]
+    command = ["env", "--ignore-signal=INT,QUIT", sys.executable, "-c", PLANE, str(state)]  # as in the background
     with subprocess.Popen(
         command, cwd=state, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
     ) as plane:
