@@ -56,6 +56,10 @@ class Agent:
         folder.make()
         self._held.enter_context(folder.held())
         try:
+            folder.lay_library()
+        except OSError as error:  # a full disk, say: the copy of an earlier start may be there, and results must go out
+            log.error("library.not_written", root=str(folder.root), error=str(error))
+        try:
             self._parts = parts = _Parts(self._settings, self._house, folder, own)
             await parts.take_up()
         except BaseException:

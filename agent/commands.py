@@ -192,6 +192,7 @@ class Commands:
                 host=self._kit.host,
                 task=task.id,
                 folder=task.folder,
+                library=self._kit.folder.library,
                 account=account,
                 params=parameters.encode(values) if values else None,
             )

@@ -5,11 +5,13 @@ agent.creds     JWT and key for the bus
 ca.pem          the private CA that the relays' certificates come from
 journal.db      what was accepted, and what is not stored yet
 tasks/<task>/   script, output and exit record of each task that is not stored
+lib/            the script library, for every account to read
 """
 
 import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,11 @@ from pathlib import Path
 SECRET = 0o600
 PASSABLE = 0o711
 """Other accounts may go through to their own script, and list nothing."""
+READABLE, LISTABLE = 0o644, 0o755
+"""For everybody: a file, and a folder of such files. Python must list a folder to import from it."""
+
+LIBRARY = Path(__file__).resolve().parent / "lib"
+"""Where our own copy is: perhaps below a folder that no other account may enter."""
 
 
 class FolderInUse(Exception):
@@ -47,6 +54,10 @@ class Folder:
     def tasks(self) -> Path:
         return self.root / "tasks"
 
+    @property
+    def library(self) -> Path:
+        return self.root / "lib"
+
     def task(self, task: str) -> Path:
         """`task` has passed contracts.tokens.token."""
         return self.tasks / task
@@ -55,6 +66,14 @@ class Folder:
         for folder in (self.root, self.tasks):
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(PASSABLE)
+
+    def lay_library(self) -> None:
+        """Put the script library where scripts of every account can read it; what is the same stays. Raises OSError."""
+        self.library.mkdir(exist_ok=True)
+        self.library.chmod(LISTABLE)
+        for source in LIBRARY.iterdir():
+            if source.is_file():
+                _copy(source.read_bytes(), self.library / source.name)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -69,6 +88,13 @@ class Folder:
             yield
         finally:
             os.close(file)
+
+
+def _copy(content: bytes, path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.read_bytes() == content and stat.S_IMODE(path.stat().st_mode) == READABLE:
+            return
+    write_whole(path, content, READABLE)
 
 
 def write_whole(path: Path, content: bytes, mode: int = SECRET) -> None:

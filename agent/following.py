@@ -68,6 +68,8 @@ class Follower:
         self.was_live = False
         self.left = LeftBehind()
         """What else the script left, known when it was finished."""
+        self.gone = False
+        """The script's output was removed before it was read, known then too."""
 
     def news(self, size: int, now: float) -> bool:
         """Whether it is worth a turn."""
@@ -119,6 +121,7 @@ class Follower:
             if last and at_end:
                 pieces.append(output.end(marker(output.keep, self._limit, task.row.dropped + dropped)))
                 self.left = read_left_behind(task.folder / WORK_NAME)
+                self.gone = output.gone
                 output.close()
             return Batch(pieces, min(output.size(), output.keep), dropped, at_end)
 

@@ -55,6 +55,11 @@ class Output:
         except FileNotFoundError:
             return 0
 
+    @property
+    def gone(self) -> bool:
+        """There is no file, and it was not opened while there was: whatever the script wrote, nobody can read."""
+        return self._file is None and not self._path.exists()
+
     def trim(self) -> int:
         """Cut the file off behind `keep`; the bytes that went. What is written meanwhile may go uncounted."""
         over = self.size() - self.keep

@@ -24,6 +24,7 @@ from runtime.bus import Disconnected, streams
 
 LOST_REBOOT = ("task.lost_reboot", "The host restarted while the script ran, so nobody knows how it ended.")
 LOST_SPAWNER = ("task.lost_spawner", "What watched the script is gone, so nobody knows how it ended.")
+OUTPUT_GONE = "The script's output is gone: its file was removed before it was read."
 
 
 class Reports:
@@ -98,17 +99,18 @@ class Reports:
                 ended_at=moment(time.time()),
                 **about_output,  # type: ignore[arg-type]
             )
+        gone = OUTPUT_GONE if record.pid and follower.gone else ""
         return Report(
             task=task.id,
             outcome=outcome_of(record),
             exit_code=record.exit_code,
             signal=record.signal,
             reason=record.reason,
-            message=" ".join(part for part in (record.message, found.problem) if part)[:1000],
+            message=" ".join(part for part in (record.message, gone, found.problem) if part)[:1000],
             started_at=moment(record.started) if record.pid else None,
             ended_at=moment(record.ended),
             cpu_s=record.cpu_s,
-            tag=found.tag,
+            tag=_masked_tag(found.tag, task.secrets),
             result=_masked(found.result, task.secrets),
             **about_output,  # type: ignore[arg-type]
         )
@@ -145,6 +147,11 @@ class Reports:
 
     async def _cut(self, task: Task) -> None:
         await self._kit.journal.cut(task.id, task.row.keep, task.row.dropped)
+
+
+def _masked_tag(tag: str, secrets: Iterable[str]) -> str:
+    """A tag is read without the white space around it, so a secret may stand in it without its own."""
+    return Masker({word for each in secrets for word in (each, each.strip())}).feed(tag, last=True)
 
 
 def _masked(result: str, secrets: Iterable[str]) -> str:

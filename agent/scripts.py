@@ -14,11 +14,11 @@ from agent.facts import own_account
 from agent.folder import PASSABLE
 from agent.grants import Refused
 from agent.outcome_files import RESULT_NAME, TAG_NAME
+from agent.passage import closed_folder
 from agent.spawner.protocol import WORK_NAME
 from agent.spawning import SpawnOrder
 from contracts.agents import MAX_SCRIPT_BYTES, REFUSED_VARIABLES, Language, RunScript
 
-LIBRARY = Path(__file__).resolve().parent / "lib"
 SCRIPT_NAME = "script"
 MOST_ARGUMENTS = 256
 MOST_VARIABLES = 64
@@ -93,11 +93,11 @@ def interpreter(order: RunScript) -> list[str]:
     raise Refused("task.interpreter_refused", told, final=True)
 
 
-def environment(order: RunScript, task: str, host: str, work: Path) -> dict[str, str]:
+def environment(order: RunScript, task: str, host: str, work: Path, library: Path) -> dict[str, str]:
     """Ours come last: a script's own settings cannot replace them."""
     ours = {
-        "DROVER_LIB": str(LIBRARY / "drover.sh"),
-        "PYTHONPATH": str(LIBRARY),
+        "DROVER_LIB": str(library / "drover.sh"),
+        "PYTHONPATH": str(library),
         "DROVER_RUN": task.rsplit("-", 3)[0],
         "DROVER_TASK": task,
         "DROVER_HOST": host,
@@ -134,11 +134,21 @@ def place(folder: Path, script: str, account: str | None) -> Path:
         if error.errno in _NO_SPACE:
             raise Refused("task.no_space", "The agent's disk is full.", final=True) from None
         raise Refused("task.spawn_failed", f"The script cannot be written: {error.strerror}.", final=True) from None
+    if account is not None and (closed := closed_folder(path, account)) is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise Refused("account.shut_out", f"{account} may not pass through {closed} to its script.", final=True)
     return path
 
 
 def spawn_order(
-    order: RunScript, *, host: str, task: str, folder: Path, account: str | None, params: bytes | None
+    order: RunScript,
+    *,
+    host: str,
+    task: str,
+    folder: Path,
+    library: Path,
+    account: str | None,
+    params: bytes | None,
 ) -> SpawnOrder:
     """Raises Refused."""
     return SpawnOrder(
@@ -147,7 +157,7 @@ def spawn_order(
         argv=(*interpreter(order), str(folder / SCRIPT_NAME), *order.args),
         folder=folder,
         account=account,
-        env=environment(order, task, host, folder / WORK_NAME),
+        env=environment(order, task, host, folder / WORK_NAME, library),
         timeout_s=order.timeout_s,
         kill_grace_s=order.kill_grace_s,
         params=params,

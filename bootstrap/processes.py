@@ -104,11 +104,14 @@ class Part:
 
     @property
     def ended_first(self) -> str:
-        """The first of its processes that ended, or nothing while all run. honcho then ends the others."""
+        """The first of its processes that ended, or nothing while all run. honcho then ends the others.
+
+        The part's own name if its honcho was killed: what it said last is in the log of that name.
+        """
         found = _ENDED.search(self.log.read_text(errors="replace"))
         if found:
             return found[1]
-        return "" if self.process.poll() is None else "honcho"
+        return "" if self.process.poll() is None else self.log.stem
 
 
 def keep_old_logs(state: State) -> None:

@@ -23,7 +23,10 @@ READY_S = 120
 """For everything to come up; a busy machine with one slow disk needs most of it."""
 RUN_S = 120
 POLL_S = 0.2
+GATEWAY_ANSWERS = "the gateway answers"
 TOKEN_LIFETIME_S = 3600
+API_TOKEN_LIFETIME_S = 366 * 86400
+"""The longest there is; once it is over, the next start makes another."""
 OUTPUT_BYTES = 2000
 
 SCRIPT = """\
@@ -58,10 +61,11 @@ class Result:
 
 
 class Api:
-    """The gateway, with the cookie of a login."""
+    """The gateway, with the cookie of a login or with a token."""
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self.token = ""
         jar = http.cookiejar.CookieJar()
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(jar)
@@ -71,6 +75,8 @@ class Api:
         """Raises Refused, or OSError when nobody answers."""
         data = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": "application/json"} if data else {}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
         request = urllib.request.Request(  # noqa: S310  the address is our own gateway's
             f"{self._url}/api/v1{path}", data=data, headers=headers, method=method
         )
@@ -100,19 +106,40 @@ class Welcome:
         self._api = Api(plane.gateway_url)
 
     def log_in(self) -> None:
-        """Wait for the gateway, and log in as the first admin. Raises NotReady."""
-        login = {"name": ADMIN, "password": self._plane.state.password()}
+        """Wait for the gateway, and speak as the first admin from then on. Raises NotReady.
 
-        def logged_in() -> bool:
-            self._api.ask("POST", "/login", login)
-            return True
-
+        With a token of the state's own, made at the first start: after too many wrong passwords, whoever typed them,
+        nobody on this machine can log in for a while.
+        """
+        self._api.token = self._plane.state.token()
+        if self._api.token and self._until(self._token_is_good, GATEWAY_ANSWERS, READY_S):
+            return
+        self._api.token = ""
         try:
-            self._until(logged_in, "the gateway answers", READY_S)
+            self._until(self._make_token, GATEWAY_ANSWERS, READY_S)
         except Refused as error:
             raise NotReady(
                 f"{ADMIN} cannot log in with the password in {self._plane.state.password_file}: {error}"
             ) from None
+
+    def _token_is_good(self) -> bool:
+        try:
+            self._api.ask("GET", "/me")
+        except Refused as error:
+            if error.status != 401:
+                raise
+            return False
+        return True
+
+    def _make_token(self) -> bool:
+        state = self._plane.state
+        self._api.ask("POST", "/login", {"name": ADMIN, "password": state.password()})
+        wanted = {"label": "make run", "expires_in_s": API_TOKEN_LIFETIME_S}
+        token: str = self._api.ask("POST", "/tokens", wanted)["secret"]
+        self._api.ask("POST", "/logout", {})
+        write(state.token_file, token.encode())
+        self._api.token = token
+        return True
 
     def let_join(self) -> list[Json]:
         """Give every agent what it needs to join, and wait until all are there. Raises NotReady.
@@ -170,7 +197,7 @@ class Welcome:
         return Result(run, shown["state"], sorted(results, key=lambda host: str(host["hostname"])))
 
     def _until(self, ask: Callable[[], T | None], what: str, timeout_s: float) -> T:
-        """Ask until there is an answer. Silence and "try again later" are none; any other refusal is final."""
+        """Ask until there is an answer. Silence and "not just now" are none; any other refusal is final."""
         deadline = time.monotonic() + timeout_s
         last: Exception | None = None
         while time.monotonic() < deadline:
@@ -183,7 +210,7 @@ class Welcome:
             except OSError as error:
                 last = error
             except Refused as error:
-                if error.status not in {429, 503}:
+                if error.status != 503:
                     raise
                 last = error
             time.sleep(POLL_S)

@@ -1,21 +1,22 @@
-"""The entry point of `drover` and `python -m cli`."""
+"""The entry point of `drover` and `python -m cli`. Whatever takes time to import is imported where Ctrl-C is caught."""
 
 import io
 import sys
 
-from cli.exits import Exit
+INTERRUPTED = 130
+"""As in cli.exits, whose import may be what was interrupted."""
 
 
 def main() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # output of hosts holds characters that a locale may lack
     try:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # output of hosts holds characters that a locale may lack
         from cli.app import PROGRAM, drover
 
         drover(prog_name=PROGRAM)
     except KeyboardInterrupt:
-        sys.exit(Exit.INTERRUPTED)
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

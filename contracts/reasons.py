@@ -302,6 +302,11 @@ REASONS: dict[str, Reason] = {
         422, "There is no such account, or the host has no such OS user.", "Choose another; see `drover account list`."
     ),
     "account.refused": Reason(403, "The agent does not run scripts as this account.", "Change its allow list."),
+    "account.shut_out": Reason(
+        403,
+        "The account may not pass through a folder above its script.",
+        "Open the folder that is named (chmod o+x), or put the agent's folder elsewhere.",
+    ),
     "task.spool_full": Reason(
         507, "The agent's disk budget is used up.", "Free space, or let results be stored first."
     ),

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from agent import settings as agent_settings  # noqa: E402
+from bootstrap import ports, state  # noqa: E402
 from cli import reference as cli_reference  # noqa: E402
 from contracts import registry, subjects  # noqa: E402
 from contracts.permissions import PERMISSIONS, ROLES  # noqa: E402
@@ -138,7 +139,17 @@ def settings() -> str:
             f"## {service} (`{service.upper()}_…`)\n\n" + _settings_table(module.Settings, f"{service.upper()}_")
         )
     parts.append("## agent (`DROVER_AGENT_…`)\n\n" + _settings_table(agent_settings.Limits, "DROVER_AGENT_"))
+    parts.append("## one machine (`make run`, `make demo`)\n\n" + _one_machine())
     return "\n".join(parts)
+
+
+def _one_machine() -> str:
+    rows = [
+        f"| `{state.SETTING}` | `./state` | The folder that keeps everything. Scripts run as other accounts only where these may pass to it. |",
+        "| `NATS_URL` | | Servers that run already, with the trust of this state; then none is started. |",
+        "| `MONGO_URL` | | A replica set that runs already; then none is started. |",
+    ]
+    return _settings_table(ports.Ports, ports.PREFIX) + "\n".join(rows) + "\n"
 
 
 def _settings_table(kind: type, prefix: str) -> str:

@@ -1,6 +1,6 @@
 """Health and metrics of a service over HTTP: /healthz (alive), /readyz (can work), /metrics (Prometheus)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import structlog
 from aiohttp import web
@@ -10,10 +10,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from runtime.bus import Bus
+from runtime.mongo import Pulse
 
 log = structlog.get_logger()
-
-Ready = Callable[[], bool]
 
 
 class BusMetrics(Collector):
@@ -30,12 +29,16 @@ class BusMetrics(Collector):
         yield counter
 
 
-def routes(registry: CollectorRegistry, ready: Ready) -> list[web.RouteDef]:
+def routes(registry: CollectorRegistry, bus: Bus, pulse: Pulse) -> list[web.RouteDef]:
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def readyz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n") if ready() else web.Response(text="not ready\n", status=503)
+        answers = {"hub": bus.connected, "database": await pulse.beats()}
+        away = [name for name, answering in answers.items() if not answering]
+        if away:
+            return web.Response(text=f"not ready: {', '.join(away)}\n", status=503)
+        return web.Response(text="ok\n")
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -46,11 +49,11 @@ def routes(registry: CollectorRegistry, ready: Ready) -> list[web.RouteDef]:
 class HealthServer:
     """Serves the three pages of a service that has no other HTTP."""
 
-    def __init__(self, bus: Bus, *, host: str, port: int) -> None:
+    def __init__(self, bus: Bus, pulse: Pulse, *, host: str, port: int) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(BusMetrics(bus))
         app = web.Application()
-        app.add_routes(routes(self.registry, lambda: bus.connected))
+        app.add_routes(routes(self.registry, bus, pulse))
         self._runner = web.AppRunner(app, access_log=None)
         self._host, self._port = host, port
 

@@ -30,6 +30,7 @@ __all__ = [
     "Database",
     "Document",
     "DuplicateKeyError",
+    "Pulse",
     "PyMongoError",
     "Session",
     "connect",
@@ -37,6 +38,9 @@ __all__ = [
     "together",
     "while_it_answers",
 ]
+
+PULSE_S = 1.5
+FRESH_S = 1.0
 
 log = structlog.get_logger()
 
@@ -81,6 +85,30 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+class Pulse:
+    """Whether the database answers just now: known within PULSE_S, and asked at most once in FRESH_S."""
+
+    def __init__(self, database: Database) -> None:
+        self._client = database.client
+        self._asked_at = 0.0
+        self._asking: asyncio.Task[bool] | None = None
+
+    async def beats(self) -> bool:
+        now = asyncio.get_running_loop().time()
+        # While one question is open no other is asked: each occupies a thread, and a database that hangs never answers.
+        if self._asking is None or (self._asking.done() and now - self._asked_at >= FRESH_S):
+            self._asking, self._asked_at = asyncio.create_task(self._ping()), now
+        await asyncio.wait({self._asking}, timeout=PULSE_S)
+        return self._asking.done() and self._asking.result()
+
+    async def _ping(self) -> bool:
+        try:
+            await self._client.admin.command("ping")
+        except PyMongoError:
+            return False
+        return True
+
+
 async def together(database: Database, work: Callable[[Session], Coroutine[Any, Any, R]]) -> R:
     """Run `work` in one transaction: its writes count together or not at all.
 
@@ -106,7 +134,7 @@ def _unavailable_without_it(handle: Callable[[Any, Any], Awaitable[Any]]) -> Cal
             return await handle(request, asking)
         except ConnectionFailure as error:
             log.warning("mongo.does_not_answer", error=type(error).__name__)
-            raise Unavailable("bus.no_answer", "The database does not answer just now. Try again.") from error
+            raise Unavailable("storage.away", "The database does not answer just now. Try again.") from error
 
     return handled
 

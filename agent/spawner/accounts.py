@@ -63,10 +63,10 @@ class Accounts:
         if self._own != 0:
             own = self._own_identity.entry.pw_name
             raise Refused("account.refused", f"The agent runs as {own} and cannot become {account}.")
-        return Identity(entry, _switch(entry))
+        return Identity(entry, switch(entry))
 
 
-def _switch(entry: pwd.struct_passwd) -> list[str]:
+def switch(entry: pwd.struct_passwd) -> list[str]:
     setpriv = find("setpriv", PATH)
     if setpriv is None:
         raise Refused("account.refused", "This host lacks setpriv (package util-linux), so accounts cannot change.")

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 REACH_S = 5.0
 SKEW_S = 30.0
 """Commands tolerate 120 s between hosts; a reader of times is confused before that."""
+START_DATABASE = "Start MongoDB, or look into its log."
 SOON_S = 14 * 86_400.0
+WAY = frozenset({"name", "port", "certificate", "server"})
+"""What leads to the server; without one of these nothing later can be known."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ def findings(session: Session) -> Iterator[Finding]:
         ("server", pulse.server),
         ("clock", pulse.clock),
         ("hub", pulse.hub),
+        ("database", pulse.database),
         ("login", lambda: client.call(whoami, Nothing()).name),
         ("resources", lambda: _answers(lambda: client.call(list_hosts, ListHosts(limit=1)))),
         ("jobs", lambda: _answers(lambda: client.call(list_runs, ListRuns(limit=1)))),
@@ -83,7 +87,7 @@ def findings(session: Session) -> Iterator[Finding]:
             yield Finding(what, "skipped", "cannot be known before the above holds")
             continue
         finding = _finding(what, check)
-        blocked = finding.status in {Exit.UNREACHABLE, Exit.LOGIN} and what not in {"hub", "resources", "jobs"}
+        blocked = finding.status == Exit.LOGIN or (finding.status == Exit.UNREACHABLE and what in WAY)
         yield finding
 
 
@@ -97,6 +101,8 @@ def _finding(what: str, check: Callable[[], str]) -> Finding:
 
 
 def _remedy(what: str, error: Ended) -> str:
+    if error.reason == "storage.away":
+        return START_DATABASE
     if isinstance(error, Unreachable) and what in {"resources", "jobs"}:
         return f"Start the {what} service, or look into its log."
     return error.remedy
@@ -158,6 +164,7 @@ class Pulse:
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
         self._alive: Answer | None = None
+        self._readiness: Answer | None = None
 
     def server(self) -> str:
         answer = self._connection.exchange("GET", "/healthz", repeatable=True)
@@ -181,12 +188,23 @@ class Pulse:
         return "agrees with the server's"
 
     def hub(self) -> str:
-        answer = self._connection.exchange("GET", "/readyz", repeatable=True)
-        if answer.status != 200:
+        if self._away() not in {"", "not ready: database"}:
             raise Wrong(
                 "the gateway has no connection to NATS", "Look into the logs of gateway and hub.", Exit.UNREACHABLE
             )
         return "the gateway is connected"
+
+    def database(self) -> str:
+        if "database" in self._away():
+            raise Wrong("the database does not answer", START_DATABASE, Exit.UNREACHABLE)
+        return "the database answers"
+
+    def _away(self) -> str:
+        """What the gateway lacks, in its words; empty if nothing."""
+        if self._readiness is None:
+            self._readiness = self._connection.exchange("GET", "/readyz", repeatable=True)
+        answer = self._readiness
+        return "" if answer.status == 200 else answer.body.decode(errors="replace").strip() or "not ready"
 
 
 def _answers(ask: Callable[[], object]) -> str:

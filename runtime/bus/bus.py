@@ -9,6 +9,7 @@ NATS ADR-32 headers with a JSON body, and arrive at the caller as the same class
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,9 @@ TRUSTED_TO_NAME_OTHERS = "gateway"
 
 SERVICE_WAIT_S = 3.0
 """The longest pause between two attempts of a service to reach the hub: everybody waits for it."""
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""JSON can say it in this way only. After another backslash these are six characters, which a script may well hold."""
 
 log = structlog.get_logger()
 
@@ -311,6 +315,9 @@ def _encode(message: Any) -> bytes:
 
 
 def _decode(data: bytes, kind: type[Q]) -> Q:
+    # For every text of every contract, as at the edge of HTTP: no argument of a program, no name, no pattern has one.
+    if b"\\u0000" in data and _NUL.search(data):
+        raise Invalid("bus.malformed", "The request does not fit: a text has a NUL.")
     try:
         return msgspec.json.decode(data or b"{}", type=kind)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

@@ -105,6 +105,8 @@ class Connection:
     _supervisor: asyncio.Task[None] | None = None
     _up: asyncio.Event = field(default_factory=asyncio.Event)
     _lost: asyncio.Event = field(default_factory=asyncio.Event)
+    _dropped: bool = False
+    """The connection ends because we want another, which is no reason to wait."""
     _last_error: str = ""
 
     @property
@@ -139,8 +141,9 @@ class Connection:
             await client.close()
 
     async def reconnect(self) -> None:
-        """Drop the connection and make another, as after new credentials."""
+        """Drop the connection and make another at once, as after new credentials."""
         if self._client is not None:
+            self._dropped = True
             with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
                 await _taken(self._client, 2)
             await self._client.close()
@@ -226,6 +229,9 @@ class Connection:
             self._client = None
             log.warning("bus.disconnected", name=self.options.name, error=self._last_error)
             await self._discard(client)
+            if self._dropped:
+                self._dropped = False
+                continue
             if asyncio.get_running_loop().time() - came_up > self.options.longest_wait_s:
                 wait = FIRST_WAIT_S
             await asyncio.sleep(wait * random.uniform(0, 1))  # noqa: S311

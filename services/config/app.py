@@ -11,7 +11,7 @@ from runtime.audit import AuditStore, Trail
 from runtime.audit import answers as audit_answers
 from runtime.bus import AgentEndpoint, Bus, Endpoint
 from runtime.health import HealthServer
-from runtime.mongo import Database, connect, while_it_answers
+from runtime.mongo import Database, Pulse, connect, while_it_answers
 from runtime.settings import load
 from runtime.signing import Box
 from services.config.accounts.service import AccountService
@@ -69,7 +69,8 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
     async with _database(settings) as database:
         stores = Stores(database, settings.box)
         await stores.prepare()
-        async with Renderer() as renderer, bus, HealthServer(bus, host=settings.http_host, port=settings.http_port):
+        health = HealthServer(bus, Pulse(database), host=settings.http_host, port=settings.http_port)
+        async with Renderer() as renderer, bus, health:
             answers = [
                 *_answers(stores, bus, renderer),
                 *_script_answers(settings, stores.scripts),

@@ -23,7 +23,7 @@ from runtime.bus.history import History
 from runtime.bus.streams import EVENTS
 from runtime.health import BusMetrics
 from runtime.health import routes as health_routes
-from runtime.mongo import Database, connect, while_it_answers
+from runtime.mongo import Database, Pulse, connect, while_it_answers
 from runtime.settings import BadSettings, load
 from runtime.signing import Signer
 from services.gateway import openapi
@@ -37,6 +37,7 @@ from services.gateway.depot.place import Place
 from services.gateway.depot.registering import Registering
 from services.gateway.depot.settling import Settling
 from services.gateway.depot.uploads import Uploads
+from services.gateway.edge.connection import Connection
 from services.gateway.edge.middleware import add_headers, surrounding
 from services.gateway.edge.rates import Rates
 from services.gateway.endpoints import endpoints
@@ -82,6 +83,7 @@ class Parts:
     trail_answers: list[Endpoint]
     audit: AuditService
     notary: Notary
+    pulse: Pulse
     depot: Depot | None = None
     """None: this instance has no folder for it, and passes on."""
     depot_at: str = ""
@@ -143,6 +145,7 @@ async def _parts(settings: Settings, signer: Signer, database: Database, bus: Bu
         trail_answers=audit_answers(rows, SERVICE),
         audit=AuditService(bus, checkpoints, notary),
         notary=notary,
+        pulse=Pulse(database),
         depot=await asyncio.to_thread(_depot, settings),
         depot_at=settings.depot_at,
     )
@@ -198,7 +201,7 @@ def application(bus: Bus, history: History, parts: Parts, *, secure: bool) -> we
     app.add_routes(routes.of_calls())
     app.add_routes(routes.of_pages(pages))
     app.add_routes(docs.routes(document))
-    app.add_routes(health_routes(metrics_registry, lambda: bus.connected))
+    app.add_routes(health_routes(metrics_registry, bus, parts.pulse))
     return app
 
 
@@ -209,11 +212,22 @@ async def _listening(app: web.Application, settings: Settings, tls: ssl.SSLConte
     runner = web.AppRunner(app, access_log=None, logger=silent, shutdown_timeout=10)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.http_host, settings.http_port, ssl_context=tls).start()
-        host, port = runner.addresses[0][:2]
+        loop, manager = asyncio.get_running_loop(), runner.server
+        if manager is None:
+            raise RuntimeError("the runner is set up and has no server")
+        server = await loop.create_server(
+            lambda: Connection(manager, loop=loop, access_log=silent, logger=silent),
+            settings.http_host,
+            settings.http_port,
+            ssl=tls,
+        )
+        host, port = server.sockets[0].getsockname()[:2]
         address = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         log.info("gateway.listening", address=address)
-        yield address
+        try:
+            yield address
+        finally:
+            server.close()
     finally:
         await runner.cleanup()
 

@@ -131,6 +131,7 @@ async def read(request: web.Request, call: Call[Q, Any], query: reading.Query | 
 
     Raises Invalid or NotFound, never anything else.
     """
+    reading.check_query(request.rel_url.raw_query_string)
     named = reading.path(request.match_info, call.request)
     if query is not None:
         return reading.together(query.read(request.query.items()), named, call.request)

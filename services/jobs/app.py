@@ -15,7 +15,7 @@ from runtime.audit import answers as audit_answers
 from runtime.background import background
 from runtime.bus import Bus
 from runtime.health import HealthServer
-from runtime.mongo import Database, connect, while_it_answers
+from runtime.mongo import Database, Pulse, connect, while_it_answers
 from runtime.settings import load
 from runtime.signing import Box, Signer
 from services.jobs.dispatch.bodies import BodyDesk
@@ -90,7 +90,7 @@ async def work(settings: Settings, bus: Bus, database: Database, stop: asyncio.E
         max_bytes=settings.results_max_bytes,
         counters=tools.counters,
     )
-    health = HealthServer(bus, host=settings.http_host, port=settings.http_port)
+    health = HealthServer(bus, Pulse(database), host=settings.http_host, port=settings.http_port)
     health.registry.register(JobsMetrics(tools.counters, lambda: conductors.held))
     content_key = hashlib.blake2b(b"drover/idempotency", key=settings.key("secrets_key")).digest()
     table = endpoints(

@@ -16,7 +16,7 @@ from runtime.audit import answers as audit_answers
 from runtime.bus import AgentEndpoint, Bus, Connection, Endpoint, Options
 from runtime.bus.streams import EVENTS, ensure_stream
 from runtime.health import HealthServer
-from runtime.mongo import Database, connect, while_it_answers
+from runtime.mongo import Database, Pulse, connect, while_it_answers
 from runtime.nats_jwt import BadKey, BadToken, Key
 from runtime.settings import BadSettings, load
 from runtime.signing import Box
@@ -160,7 +160,7 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
             bus,
             worker,
             PresenceWatch(stores.presence, bus, window_s=window_s),
-            HealthServer(bus, host=settings.http_host, port=settings.http_port),
+            HealthServer(bus, Pulse(database), host=settings.http_host, port=settings.http_port),
         ):
             await _ensure_events(bus)
             answers += audit_answers(stores.audit, NAME)

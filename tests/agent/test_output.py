@@ -119,6 +119,16 @@ async def test_watchers_see_output_as_it_comes_and_readers_find_chunks_meanwhile
     assert jobs.output(own, task) == "one\ntwo\n"
 
 
+async def test_an_output_that_the_script_removed_is_said_to_be_gone(jobs: Dispatcher, home: Home):
+    own = await reached(jobs, await home.agent())
+    gone = await jobs.run(own, 'echo hello; rm -r "$(dirname "$PWD")"')
+    empty = await jobs.run(own, "true")
+    report = await jobs.report(own, gone)
+    assert (report.outcome, report.output_bytes) == (Outcome.SUCCEEDED, 0)
+    assert report.message == "The script's output is gone: its file was removed before it was read."
+    assert (await jobs.report(own, empty)).message == ""
+
+
 async def test_masked_values_do_not_leave_the_host(jobs: Dispatcher, home: Home):
     own = await reached(jobs, await home.agent())
     secret = "pass\nword"
@@ -128,6 +138,17 @@ async def test_masked_values_do_not_leave_the_host(jobs: Dispatcher, home: Home)
     await jobs.command(own, Verb.RUN, task, body, sealed=sealed)
     report = await jobs.report(own, task)
     assert report.head == f"a {MASK} b pass"
+
+
+async def test_masked_values_do_not_leave_the_host_in_tag_and_result(jobs: Dispatcher, home: Home):
+    own = await reached(jobs, await home.agent())
+    sealed = seal(msgspec.json.encode({"p": "hunter2-long", "q": "line-2\n"}), own.box_key().public_key)
+    script = 'printf v1-hunter2-long-line-2 > "$DROVER_TAG_FILE"; printf \'["hunter2-long"]\' > "$DROVER_RESULT"'
+    task, body = new_task(), msgspec.json.encode(RunScript(language="shell", script=script, timeout_s=60))
+    await jobs.command(own, Verb.RUN, task, body, sealed=sealed)
+    report = await jobs.report(own, task)
+    assert report.tag == f"v1-{MASK}-{MASK}"
+    assert report.result == f'["{MASK}"]'
 
 
 async def test_the_budget_cuts_old_output_and_no_report(jobs: Dispatcher, home: Home):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import parameters
+from agent import parameters, scripts
+from contracts.agents import Language, RunScript
 from tests.agent.script_rig import LIBRARY, PYTHON, SHELLS, run
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -195,3 +196,10 @@ def test_the_examples_of_the_documentation_do_what_it_says(
         assert ran.left.tag == left.get("tag", "").strip()
         assert json.loads(ran.left.result or "null") == json.loads(left.get("result", "null"))
         assert ran.left.problem == ""
+
+
+def test_every_variable_of_ours_is_described() -> None:
+    order = RunScript(language=Language.PYTHON, script="x", timeout_s=1)
+    variables = scripts.environment(order, "r-0-0-0", "h-1", Path("work"), Path("lib"))
+    described = re.findall(r"`([A-Z_]+)`", DOC.read_text().split("## The environment")[1].split("## ")[0])
+    assert set(variables) <= set(described)

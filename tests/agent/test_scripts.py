@@ -142,7 +142,7 @@ def test_python_scripts_run_with_the_hosts_python():
 
 def test_a_script_cannot_replace_our_variables(tmp_path: Path):
     order = msgspec.structs.replace(scripts.read(body()), env={"DROVER_TASK": "x", "A": "b"})
-    env = scripts.environment(order, "0123-0-1-2", "h-1", tmp_path)
+    env = scripts.environment(order, "0123-0-1-2", "h-1", tmp_path, tmp_path)
     assert env["DROVER_TASK"] == "0123-0-1-2"
     assert env["DROVER_RUN"] == "0123"
     assert env["A"] == "b"

@@ -5,11 +5,14 @@ import contextlib
 import http.cookiejar
 import json
 import os
+import pwd
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import fields
@@ -19,10 +22,13 @@ from typing import Any
 import pytest
 
 from bootstrap.ports import Ports
+from bootstrap.state import State
 from tests.bootstrap.leftovers import belonging
 from tests.servers import free_ports, mongod, nats_plane, until
 
 START_S = 180
+OTHER_ACCOUNT = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
+"""Only root can become somebody else; others can at least name themselves."""
 
 
 class Person:
@@ -39,7 +45,8 @@ class Person:
         }
 
     def start(self, command: str) -> "subprocess.Popen[str]":
-        words = [sys.executable, "-m", "bootstrap", command]
+        # As a shell starts what runs in the background: Ctrl-C is ignored, and a plane must listen for it all the same.
+        words = ["env", "--ignore-signal=INT,QUIT", sys.executable, "-m", "bootstrap", command]
         return subprocess.Popen(
             words, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -48,6 +55,16 @@ class Person:
         plane = self.start(command)
         said, _ = plane.communicate(timeout=2 * START_S)
         return plane.returncode, said
+
+    def runs(self) -> "tuple[subprocess.Popen[str], str]":
+        """A plane that is ready, and what it said until then."""
+        plane, said = self.start("run"), ""
+        assert plane.stdout is not None
+        while "Ctrl-C stops everything" not in said:
+            line = plane.stdout.readline()
+            assert line, f"it ended:\n{said}"
+            said += line
+        return plane, said
 
     def client(self) -> urllib.request.OpenerDirector:
         jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
@@ -82,13 +99,7 @@ def test_the_demo_succeeds_on_six_hosts_and_again_with_the_same_state(person: Pe
 
 
 async def test_a_plane_that_runs_refuses_a_second_and_leaves_nothing_upon_ctrl_c(person: Person) -> None:
-    plane = person.start("run")
-    assert plane.stdout is not None
-    said = ""
-    while "Ctrl-C stops everything" not in said:
-        line = plane.stdout.readline()
-        assert line, f"it ended:\n{said}"
-        said += line
+    plane, said = person.runs()
     password = re.search(r"password (\S+)", said)
     assert password, said
     assert f"http://127.0.0.1:{person.ports['gateway']}/api/docs" in said
@@ -109,6 +120,56 @@ async def test_a_plane_that_runs_refuses_a_second_and_leaves_nothing_upon_ctrl_c
     rest, _ = plane.communicate(timeout=START_S)
     assert plane.returncode == 130, rest
     assert belonging(person.state) == set()
+
+
+async def test_what_a_killed_plane_left_is_named_and_ends_as_it_says(person: Person) -> None:
+    plane, _ = person.runs()
+    plane.kill()
+    plane.communicate()
+
+    status, refusal = person.sees("run")
+    assert status == 1
+    kill = re.search(r"end it with kill((?: \d+)+),", refusal)
+    assert kill, refusal
+    for pid in kill[1].split():
+        os.kill(int(pid), signal.SIGTERM)
+
+    await until(lambda: not belonging(person.state), "nothing is left", 60)
+    with State(person.state).held():
+        pass
+
+
+@pytest.fixture
+def passable() -> Iterator[Path]:
+    """Not pytest's own folder: no other account may enter that."""
+    root = Path(tempfile.mkdtemp(prefix="drover-run-"))
+    root.chmod(0o711)
+    yield root
+    shutil.rmtree(root)
+
+
+async def test_scripts_run_as_another_account_of_the_machine(passable: Path) -> None:
+    person = Person(passable / "state")
+    person.environment["DROVER_AGENT_ACCOUNTS"] = OTHER_ACCOUNT
+    plane = None
+    try:
+        plane, _ = person.runs()
+        client = person.client()
+        password = (person.state / "first-admin-password").read_text()
+        person.asks(client, "/login", {"name": "admin", "password": password})
+        script = '. "$DROVER_LIB"; drover_tag "$(id -un)"; python3 -c "import drover; drover.result(7)"'
+        order = {"script": script, "account": OTHER_ACCOUNT, "targets": {"all": True}}
+        run = person.asks(client, "/runs", order)["id"]
+        await until(lambda: person.asks(client, f"/runs/{run}")["ended_at"] is not None, "the run ends", 60)
+        hosts = person.asks(client, f"/runs/{run}/hosts?head_bytes=1000")["hosts"]
+    finally:
+        if plane is not None:
+            plane.terminate()
+            plane.communicate(timeout=120)
+
+    assert [(each["state"], each["tag"], each["result"], each["head"]) for each in hosts] == [
+        ("succeeded", OTHER_ACCOUNT, "7", "")
+    ] * 6
 
 
 async def test_servers_that_run_already_are_used(person: Person, tmp_path: Path) -> None:

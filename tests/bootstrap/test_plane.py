@@ -87,6 +87,17 @@ def test_only_the_owner_reads_what_is_written(plane: Plane) -> None:
     assert modes == {0o600}
 
 
+def test_other_accounts_pass_to_the_agents_and_to_nothing_else(plane: Plane) -> None:
+    plane.state.root.mkdir(mode=0o700)  # as it was made by versions that let nobody pass
+
+    prepare(plane)
+
+    root = plane.state.root
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (root, *root.iterdir()) if path.is_dir()}
+    assert {name for name, mode in modes.items() if mode == 0o711} == {root.name, "agents"}
+    assert {mode for name, mode in modes.items() if name not in {root.name, "agents"}} == {0o700}
+
+
 def test_preparing_again_changes_nothing(plane: Plane) -> None:
     prepare(plane)
     first = {path: path.read_bytes() for path in plane.state.root.rglob("*") if path.is_file()}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.processes import honcho
+from bootstrap.state import State
 from tests.bootstrap.leftovers import belonging
 from tests.servers import until
 
@@ -17,6 +19,7 @@ PLANE = """
 import sys
 from pathlib import Path
 from bootstrap.processes import Stopped, honcho, orphans_end, signals_stop
+from bootstrap.processes import honcho
 from bootstrap.state import State
 
 state = State(Path(sys.argv[1]))
@@ -42,7 +45,7 @@ def state(tmp_path: Path) -> Path:
 @contextlib.contextmanager
 def started(state: Path, procfile: str) -> Iterator[subprocess.Popen[bytes]]:
     (state / "Procfile.drover").write_text(procfile)
-    command = [sys.executable, "-c", PLANE, str(state)]
+    command = ["env", "--ignore-signal=INT,QUIT", sys.executable, "-c", PLANE, str(state)]  # as in the background
     with subprocess.Popen(
         command, cwd=state, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
     ) as plane:
@@ -71,3 +74,10 @@ async def test_nothing_is_left_when_one_process_ends_by_itself(state: Path) -> N
         assert belonging(state) == set()
         assert plane.stdout is not None
         assert plane.stdout.read() == b"short\n"
+
+
+def test_a_honcho_that_was_killed_is_named_by_its_part_which_has_a_log(state: Path) -> None:
+    with State(state).held() as lock, honcho(State(state), "drover", lock) as part:
+        part.process.kill()
+        part.process.wait()
+        assert State(state).log(part.ended_first).exists()

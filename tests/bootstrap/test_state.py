@@ -1,5 +1,6 @@
 """The folder of a plane: one at a time, and what it needs of the machine."""
 
+import os
 import socket
 import stat
 import subprocess
@@ -8,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.ports import MONGO_PORTS, NATS_PORTS, SERVICE_PORTS, Ports, PortTaken, check_free
-from bootstrap.state import AlreadyRunning, State
+from bootstrap.ports import MONGO_PORTS, NATS_PORTS, SERVICE_PORTS, BadPort, Ports, PortTaken, check_free
+from bootstrap.state import SETTING, AlreadyRunning, State
 from runtime.settings import BadSettings, load
 from tests.servers import free_ports
 
@@ -36,8 +37,11 @@ def test_the_lock_ends_with_its_last_holder(tmp_path: Path) -> None:
     with state.held() as lock:
         heir = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(lock,))
     try:
-        with pytest.raises(AlreadyRunning), state.held():
+        with pytest.raises(AlreadyRunning) as told, state.held():
             pass
+        assert f"its first process is gone, and what that started still runs: end it with kill {heir.pid}," in str(
+            told.value
+        )
     finally:
         heir.communicate(b"\n", timeout=30)
 
@@ -69,6 +73,32 @@ def test_a_port_that_is_taken_is_named_with_the_way_out() -> None:
     assert "set DROVER_PORT_GATEWAY to a free one" in str(said.value)
 
 
+@pytest.mark.parametrize("number", [0, -1, 65_536, 99_999])
+def test_a_number_that_is_no_port_is_named(number: int) -> None:
+    with pytest.raises(BadPort, match=f"^DROVER_PORT_HUB={number} is no port: give one from 1 to 65535$"):
+        check_free(Ports(hub=number), ["gateway", "hub"])
+
+
+def test_two_that_are_meant_to_share_a_port_are_named() -> None:
+    with pytest.raises(BadPort, match=r"^port 8470 is meant for gateway and for hub: set DROVER_PORT_HUB to another"):
+        check_free(Ports(hub=8470), ["gateway", "hub"])
+    check_free(Ports(hub=free_ports(1)[0], mongo=8470), ["hub"])  # those that are not used do not count
+
+
+def test_the_start_says_it_in_one_line(tmp_path: Path) -> None:
+    start = subprocess.run(
+        [sys.executable, "-m", "bootstrap", "--state", str(tmp_path / "state"), "demo"],
+        env={**os.environ, "DROVER_PORT_HUB": "99999"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (start.returncode, start.stdout) == (1, "")
+    assert start.stderr.splitlines() == ["DROVER_PORT_HUB=99999 is no port: give one from 1 to 65535"]
+
+
 def test_ports_come_from_the_environment() -> None:
     assert load(Ports, "DROVER_PORT_", {"DROVER_PORT_HUB": "5222"}).hub == 5222
     with pytest.raises(BadSettings, match="DROVER_PORT_HUBB"):
@@ -80,3 +110,10 @@ def test_every_port_belongs_to_one_kind_and_none_is_used_twice() -> None:
 
     assert sorted(names) == sorted(Ports.__dataclass_fields__)
     assert len({getattr(Ports(), name) for name in names}) == len(names)
+
+
+def test_the_reference_has_the_settings_of_one_machine() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/settings.md").read_text()
+
+    for name in [SETTING, *(f"DROVER_PORT_{name.upper()}" for name in Ports.__dataclass_fields__)]:
+        assert f"| `{name}` |" in page

@@ -43,7 +43,7 @@ BODIES = {
     "H4 arrays in arrays": (b"[" * 100_000, 400, "http.too_deep"),
     "H4 objects in objects": (b'{"a":' * 50_000, 400, "http.too_deep"),
     "H4 just too deep": (b'{"a":' + b"[" * 40 + b"]" * 40 + b"}", 400, "http.too_deep"),
-    "H5 5,000 digits": (run_with()[:-1] + b',"timeout_s":' + b"9" * 5000 + b"}", 400, "http.malformed_json"),
+    "H5 5,000 digits": (run_with()[:-1] + b',"timeout_s":' + b"9" * 5000 + b"}", 422, "bus.malformed"),
     "H5 a large float": (run_with()[:-1] + b',"timeout_s":1e300}', 422, "bus.malformed"),
     "H5 500 digits": (run_with()[:-1] + b',"timeout_s":' + b"9" * 500 + b"}", 422, "bus.malformed"),
     "H5 more than 64 bits": (run_with(timeout_s=2**64), 422, "bus.malformed"),
@@ -131,6 +131,9 @@ QUERIES = {
     "a boolean that is none": ("/hosts?online=yes", "bus.malformed"),
     "one value twice": ("/hosts?search=a&search=b", "http.duplicate_key"),
     "a NUL": ("/hosts?search=%00", "bus.malformed"),
+    "no UTF-8": ("/hosts?search=w%ff", "http.malformed"),
+    "half a pair": ("/hosts?search=%ed%a0%80", "http.malformed"),
+    "a name that is no UTF-8": ("/hosts?%ff=x", "http.malformed"),
     "a state that is none": ("/hosts?states=broken", "bus.malformed"),
     "a field of the path": ("/runs/r1?run=r2", "http.unknown_field"),
     "too long": ("/hosts?search=" + "a" * 201, "bus.malformed"),
@@ -141,6 +144,12 @@ QUERIES = {
 async def test_queries(operator, case):
     path, reason = case
     assert (await operator.get(path)).reason == reason
+
+
+async def test_a_query_that_is_not_even_escaped(address, tokens):
+    head = f"HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer {tokens['operator']}\r\n\r\n"
+    _, answer = await raw(address, b"GET /api/v1/hosts?search=w\xff " + head.encode())
+    assert json.loads(answer)["reason"] == "http.malformed"
 
 
 async def test_a_write_takes_nothing_from_the_query(operator):
@@ -236,8 +245,14 @@ RAW = {
 
 @pytest.mark.parametrize("request_text", RAW.values(), ids=RAW)
 async def test_http_that_is_none(address, request_text):
-    head, _ = await raw(address, request_text.encode("latin-1"))
+    head, body = await raw(address, request_text.encode("latin-1"))
     assert head.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400")), head
+    headers = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    assert headers[b"content-type"] == b"application/problem+json"
+    assert headers[b"server"] == b"drover"
+    problem = json.loads(body)
+    assert (problem["status"], problem["reason"]) == (400, "http.malformed")
+    assert problem["reference"]
 
 
 async def raw(address, request):

@@ -54,6 +54,21 @@ def test_any_query_fits_or_is_refused(kind, pairs):
         assert error.reason.startswith(("http.", "bus."))
 
 
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"9" * 4301, "A number of the body does not fit in 64 bits."),
+        (b'{"a": -' + b"9" * 9999 + b"}", "A number of the body does not fit in 64 bits."),
+        (b'"\xff"', "The body is not JSON: not UTF-8."),
+        (b'{"a"}', "The body is not JSON at character 4."),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said(body, sentence):
+    with pytest.raises(Invalid) as refused:
+        reading.parse(body)
+    assert refused.value.message == sentence
+
+
 def test_what_fits_means_the_same_as_on_the_bus():
     body = b'{"script":"x","targets":{"ids":["a"],"exclude":{"tags":["b"]}},"env":{"A":"1"}}'
     assert reading.fit(reading.parse(body), StartRun) == msgspec.json.decode(body, type=StartRun)

@@ -27,7 +27,7 @@ async def test_what_was_heard_while_the_database_was_away_is_written_later(nats,
             await until(lambda: counters["presence_failed"] > 0, "a write failed")
             with pytest.raises(Unavailable) as told:
                 await ask.show(agent.host)
-            assert told.value.message == "The database does not answer just now. Try again."
+            assert told.value.reason == "storage.away"
             await own.start()
 
             async def written():

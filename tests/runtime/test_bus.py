@@ -9,7 +9,7 @@ import structlog
 from structlog.contextvars import bind_contextvars, clear_contextvars
 from structlog.testing import capture_logs
 
-from contracts import hosts, runs, subjects
+from contracts import hosts, people, runs, subjects
 from contracts.errors import Conflict, Forbidden, Invalid, ServiceError, Unauthenticated, Unavailable
 from contracts.hosts import HostRef, Hosts, ListHosts
 from contracts.kinds import Call
@@ -136,6 +136,40 @@ async def test_a_malformed_request_is_invalid(gateway, resources, data):
     await resources.serve([answer(hosts.show_host, nobody)])
     reply = await gateway.connection.request(subjects.call("gateway", hosts.show_host.subject), data)
     assert reply.headers["Nats-Service-Error-Code"] in {"400", "403"}
+
+
+@pytest.mark.parametrize(
+    ("call", "request_text"),
+    [
+        (runs.start, r'{"script": "true", "targets": {"all": true}, "name": "a\u0000b"}'),
+        (runs.start, r'{"script": "true", "targets": {"all": true}, "idempotency_key": "\\\u0000"}'),
+        (runs.start, r'{"script": "true", "targets": {"hostnames": ["\u0000"]}}'),
+        (runs.start, r'{"script": "true", "targets": {"all": true}, "env": {"A\u0000": ""}}'),
+        (hosts.list_hosts, r'{"search": "\u0000"}'),
+        (hosts.change_host, r'{"host": "h-1", "business": "a\u0000"}'),
+        (people.create_token, r'{"label": "a\u0000"}'),
+    ],
+)
+async def test_no_text_of_any_call_holds_a_nul(nats, gateway, call, request_text):
+    admin = {"Drover-Principal": msgspec.json.encode(ADMIN).decode()}
+    async with service_bus(nats, call.service) as answering:
+        await answering.serve([answer(call, nobody)])
+        reply = await gateway.connection.request(
+            subjects.call("gateway", call.subject), request_text.encode(), headers=admin
+        )
+    assert msgspec.json.decode(reply.data)["reason"] == "bus.malformed"
+
+
+async def test_a_backslash_before_it_makes_it_text(gateway, resources):
+    seen = []
+
+    async def list_hosts(request, _principal):
+        seen.append(request.search)
+        return Hosts(hosts=[])
+
+    await resources.serve([answer(hosts.list_hosts, list_hosts)])
+    await gateway.call(hosts.list_hosts, ListHosts(search=r"printf '\u0000'"), principal=ADMIN)
+    assert seen == [r"printf '\u0000'"]
 
 
 async def test_unknown_fields_are_ignored_on_the_bus(gateway, resources):

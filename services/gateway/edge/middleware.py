@@ -66,7 +66,7 @@ async def _answered(request: web.Request, handler: Handler, reference: str) -> w
     except web.RequestPayloadError:  # a body that is not what its encoding or length says
         return problems.respond(problems.of_http(web.HTTPBadRequest()), reference)
     except ConnectionFailure:
-        return problems.respond(Unavailable("bus.no_answer", "The database does not answer; try again."), reference)
+        return problems.respond(Unavailable("storage.away", "The database does not answer; try again."), reference)
     except ClientConnectionResetError:
         raise  # nobody is there to read an answer
     except Exception:
@@ -76,6 +76,10 @@ async def _answered(request: web.Request, handler: Handler, reference: str) -> w
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """For the signal on_response_prepare, which streams pass too."""
+    set_headers(response, secure=request.secure)
+
+
+def set_headers(response: web.StreamResponse, *, secure: bool) -> None:
     html = response.content_type in {"text/html", "text/css"}
     headers = response.headers
     headers["Server"] = "drover"
@@ -84,7 +88,7 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
     headers["Content-Security-Policy"] = HTML_POLICY if html else DATA_POLICY
     headers.setdefault("Cache-Control", "no-store")
-    if request.secure:
+    if secure:
         headers["Strict-Transport-Security"] = "max-age=31536000"
 
 

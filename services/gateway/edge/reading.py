@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from msgspec import inspect
@@ -47,9 +48,12 @@ def parse(body: bytes) -> Any:
         value = _DECODER.decode(body.decode())
     except RecursionError:
         raise _too_deep() from None
-    except ValueError as error:  # of UTF-8 as well as of JSON
-        where = f" at character {error.pos}" if isinstance(error, json.JSONDecodeError) else ": not UTF-8"
-        raise Invalid("http.malformed_json", f"The body is not JSON{where}.") from None
+    except UnicodeDecodeError:
+        raise Invalid("http.malformed_json", "The body is not JSON: not UTF-8.") from None
+    except json.JSONDecodeError as error:
+        raise Invalid("http.malformed_json", f"The body is not JSON at character {error.pos}.") from None
+    except ValueError:  # more digits than Python makes a number of
+        raise Invalid("bus.malformed", "A number of the body does not fit in 64 bits.") from None
     return value
 
 
@@ -78,6 +82,14 @@ def path(given: Mapping[str, str], kind: type[Any]) -> dict[str, Any]:
         if str(named[name]) != text:
             raise NotFound("http.not_found", f"Nothing can have the {name} that this address names.")
     return named
+
+
+def check_query(raw: str) -> None:
+    """Refuse what aiohttp would silently put another character for. `raw` is the query as it came."""
+    try:
+        unquote_to_bytes(raw).decode()
+    except UnicodeError:
+        raise Invalid("http.malformed", "The query is not UTF-8.") from None
 
 
 class _Shape(NamedTuple):
