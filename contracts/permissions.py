@@ -79,9 +79,9 @@ ROLES: dict[Role, frozenset[str]] = {
     Role.ADMIN: frozenset(PERMISSIONS) - _FOR_SERVICES,
 }
 
-INDIVISIBLE = frozenset({"people:manage", "integrations:manage", "topology:change"})
-"""What nobody can have within bounds: people and integrations lie in no scope, places and attributes belong to
-all."""
+INDIVISIBLE = frozenset({"people:manage", "integrations:manage", "audit:read", "topology:change", "hosts:import"})
+"""What nobody can have within bounds, since what it is about lies in no scope: people, programs, the trail of what
+everybody did, places and attributes that belong to all, an import that decides over all hosts."""
 
 SERVICES: dict[str, frozenset[str]] = {
     "gateway": frozenset({"audit:read", "runs:read"}),

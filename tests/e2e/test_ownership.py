@@ -17,14 +17,17 @@ from urllib.parse import quote, urlencode
 import pytest
 import pytest_asyncio
 
-from contracts import registry
+from contracts import depot, registry
 from contracts.hosts import HostFacts
+from contracts.kinds import Call
+from contracts.permissions import INDIVISIBLE
 from services.gateway.pages.download import download
 from tests.plane import Plane
 from tests.resources.people import Keys
 from tests.smallest import smallest_fields
 
-PATHS = [call for call in (*registry.calls(), download) if call.http and "{" in call.http.path]
+BY_HAND = (download, *(each for each in vars(depot).values() if isinstance(each, Call)))
+PATHS = [call for call in (*registry.calls(), *BY_HAND) if call.http and "{" in call.http.path]
 NUMBERS = itertools.count(1)
 
 
@@ -103,14 +106,17 @@ OBJECTS = {
 }
 
 NOT_SCOPED = {
-    # About people: indivisible permissions, so that no bounded principal gets any answer but 403.
+    # Indivisible permissions: a bounded principal gets no answer but 403, see the last test.
     "people",
     "roles",
     "integrations",
-    # One's own only, whatever the scope; of others they are unknown: tests/gateway/test_sessions.py and
-    # test_people_and_tokens.py.
+    "imports",
+    "sources",
+    # One's own only, whatever the scope; of others they are unknown: test_sessions.py, test_people_and_tokens.py and
+    # test_depot.py of tests/gateway.
     "tokens",
     "sessions",
+    "uploads",
     # The map of the company, which everybody sees who sees hosts.
     "places",
     "attributes",
@@ -211,3 +217,27 @@ async def test_lists_leave_out_what_lies_outside(bare_plane: Plane, bounded, nam
     first = next(iter(inside))
     assert f'"{inside[first]}"' in listed
     assert f'"{outside[first]}"' not in listed
+
+
+INDIVISIBLE_CALLS = [call for call in registry.calls() if call.http and call.needs in INDIVISIBLE]
+
+
+@pytest.mark.parametrize("call", INDIVISIBLE_CALLS, ids=lambda call: call.subject)
+async def test_what_lies_in_no_scope_is_refused_to_whoever_is_bounded(bare_plane: Plane, bounded, call):
+    status, said = await made(bare_plane, call, {}, bounded["hosts"])
+    assert (status, said["reason"]) == (403, "auth.forbidden")
+
+
+async def test_the_stream_of_a_run_outside_is_refused_like_that_of_none(bare_plane: Plane, bounded):
+    async def opened(run: str) -> tuple[int, str]:
+        headers = {"Authorization": f"Bearer {bounded['runs']}"}
+        async with bare_plane.http.get(f"{bare_plane.url}/api/v1/stream?runs={run}", headers=headers) as answer:
+            if answer.status == 200:  # it goes on for as long as somebody listens
+                return 200, ""
+            problem = await answer.json()
+            return answer.status, problem["detail"].replace(run, "_")
+
+    outside = (await a_run(bare_plane, False))["run"]
+    assert await opened(outside) == await opened("nobody-knows")
+    assert (await opened(outside))[0] == 404
+    assert (await opened((await a_run(bare_plane, True))["run"]))[0] == 200

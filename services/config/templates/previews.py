@@ -19,6 +19,7 @@ from contracts.templates import (
     TemplateRead,
 )
 from runtime.authorize import scopes
+from services.config.differences import unified
 from services.config.templates import model
 from services.config.templates.rendering import Context, Renderer, Result, refuse
 from services.config.templates.service import TemplateService
@@ -30,7 +31,6 @@ from services.config.variables.effective import (
     page_of,
     values_of,
 )
-from services.config.variables.model import unified
 from services.config.variables.values import Tree, masked, revealed
 
 HALF = MOST_REPLY_BYTES // 2

@@ -1,6 +1,5 @@
 """A document of variables as a scope has it, how versions differ, and how both are shown. Pure."""
 
-import difflib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from contracts.variables import (
     VariablesDiff,
     Warned,
 )
+from services.config.differences import unified
 from services.config.variables.document import Document
 from services.config.variables.layers import Explained, Origin
 from services.config.variables.values import (
@@ -141,12 +141,6 @@ def diff(before: Record, after: Record) -> VariablesDiff:
         ),
         changes=list(changes(before.values, after.values)),
     )
-
-
-def unified(before: str, after: str, before_name: str, after_name: str) -> str:
-    """A unified diff that ends every line, also where a text does not."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), before_name, after_name, lineterm="")
-    return "".join(line + "\n" for line in lines)
 
 
 def changes(before: Tree, after: Tree) -> Iterator[KeyChange]:
