@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import structlog
 
-from contracts.errors import Invalid, NotFound
-from contracts.hosts import CreateJoinToken, JoinToken, JoinTokenRef, JoinTokens
+from contracts.errors import Forbidden, Invalid, NotFound
+from contracts.hosts import CreateJoinToken, JoinToken, JoinTokenRef, JoinTokens, create_join_token
 from contracts.people import Nothing, Principal
 from contracts.topology import PlaceKind
 from runtime import ids
+from runtime.authorize import scopes
 from runtime.signing import sha256
 from services.resources.hosts.model import ordered
+from services.resources.hosts.visibility import is_bounded
 from services.resources.idcs import reserved
 from services.resources.join_tokens.store import JoinTokenStore
 from services.resources.topology.model import Spot, check
@@ -23,11 +25,14 @@ log = structlog.get_logger()
 
 
 class JoinTokenService:
+    """A join token says to which business a host comes, so whoever is bound to some of them makes and sees none."""
+
     def __init__(self, tokens: JoinTokenStore, places: PlaceStore, *, idcs: Collection[str]) -> None:
         """`idcs` are those that have a relay."""
         self._tokens, self._places, self._idcs = tokens, places, idcs
 
     async def create(self, request: CreateJoinToken, principal: Principal) -> JoinToken:
+        _refuse_bounded(principal)
         if reserved(request.idc):
             raise Invalid("idc.reserved", f"No IDC can be called {request.idc}: Drover uses that name itself.")
         if request.idc not in self._idcs:
@@ -59,12 +64,23 @@ class JoinTokenService:
             check(spot)
             await self._places.ensure([spot], principal.name)
 
-    async def list(self, _: Nothing, __: Principal) -> JoinTokens:
+    async def list(self, _: Nothing, principal: Principal) -> JoinTokens:
+        _refuse_bounded(principal)
         return JoinTokens(tokens=await self._tokens.working())
 
     async def withdraw(self, request: JoinTokenRef, principal: Principal) -> JoinToken:
+        _refuse_bounded(principal)
         token = await self._tokens.withdraw(request.id, principal.name)
         if token is None:
             raise NotFound("join.token_unknown", "There is no such join token.")
         log.info("join_token.withdrawn", token=token.id, by=principal.name)
         return token
+
+
+def _refuse_bounded(principal: Principal) -> None:
+    if is_bounded(scopes(principal, create_join_token.needs)):
+        raise Forbidden(
+            "auth.forbidden",
+            f"{principal.name} may not use join tokens: that needs {create_join_token.needs} for all businesses and"
+            " groups.",
+        )
