@@ -114,7 +114,7 @@ class _Parts:
         for row in rows.values():
             task = self.tasks[row.task] = Task(row, folder.task(row.task))
             with contextlib.suppress(CannotOpen):
-                task.secrets = tuple(commands.opened(box_key.open(row.sealed)).values()) if row.sealed else ()
+                task.secrets = commands.secrets(commands.opened(box_key.open(row.sealed))) if row.sealed else ()
         await self.outbox.prune()
         running = await self._running()
         await self.kit.house.worker.run(self._sweep)

@@ -7,7 +7,7 @@ field of a message chooses nothing.
 import asyncio
 import sqlite3
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -24,7 +24,7 @@ from agent.spawning import SpawnOrder
 from agent.spool import Spool
 from agent.tasks import Task
 from contracts import subjects
-from contracts.agents import Ack, Grant, RunScript, Stored, TaskState, Verb
+from contracts.agents import MASK_ONLY, VARIABLE, Ack, Grant, RunScript, Stored, TaskState, Verb
 from contracts.states import Outcome
 from runtime.bus import Disconnected, Message
 from runtime.signing import CannotOpen, Verifier
@@ -145,7 +145,7 @@ class Commands:
             await self._close(task, grant, refused)
             return
         task.row.kill_grace_s = order.kill_grace_s
-        task.secrets = tuple(masked.values())
+        task.secrets = secrets(masked)
         prepared: list[SpawnOrder] = []
         problem = await self._kit.journal.begin(task.row, lambda: self._prepare(task, order, masked, prepared))
         if isinstance(problem, Refused):
@@ -186,7 +186,7 @@ class Commands:
         """In the worker's thread, just before the task is noted."""
         try:
             account = scripts.account_of(order, self._kit.limits.accounts)
-            values = {**order.parameters, **masked}
+            values = {**order.parameters, **{n: v for n, v in masked.items() if not n.startswith(MASK_ONLY)}}
             spawn = scripts.spawn_order(
                 order,
                 host=self._kit.host,
@@ -288,6 +288,11 @@ class Commands:
             await self._kit.connection.publish(subject, msgspec.json.encode(ack))
         except Disconnected:
             self._kit.counters["ack_lost"] += 1  # the command comes again
+
+
+def secrets(sealed: Mapping[str, str]) -> tuple[str, ...]:
+    """What must not be seen in output: masked parameters and secret texts, not all variables."""
+    return tuple(text for name, text in sealed.items() if not name.startswith(VARIABLE))
 
 
 def opened(plain: bytes) -> dict[str, str]:

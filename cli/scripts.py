@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -54,6 +55,25 @@ def pairs(words: Iterable[str], option: str) -> dict[str, str]:
             raise click.UsageError(f"{option} {name} is given twice")
         found[name] = value
     return found
+
+
+def variables(words: Iterable[str]) -> dict[str, Any]:
+    """KEY=VALUE with dots in KEY becomes a tree, as in a document of variables. Values are texts."""
+    tree: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        *way, last = key.split(".")
+        if not equals or not all((*way, last)):
+            raise click.UsageError(f"--var {word!r}: write KEY=VALUE, such as region.id=5")
+        inside = tree
+        for part in way:
+            inside = inside.setdefault(part, {})
+            if not isinstance(inside, dict):
+                raise click.UsageError(f"--var {key}: lies below another value")
+        if last in inside:
+            raise click.UsageError(f"--var {key} is given twice")
+        inside[last] = value
+    return tree
 
 
 def _check_name(option: str, name: str) -> None:

@@ -46,6 +46,10 @@ REFUSED_VARIABLES = (
 line, possibly before its account is taken on, or they are ours."""
 
 
+VARIABLE, MASK_ONLY = "@", "!"
+"""First characters of names in `Grant.sealed` that are no parameters; no parameter's name begins so."""
+
+
 class Verb(StrEnum):
     RUN = "run"
     CANCEL = "cancel"
@@ -71,7 +75,8 @@ class Grant(Struct, frozen=True, kw_only=True):
     body_key: str = ""
     """Base64 key of the SecretBox around the body on `cmd.<idc>.body`; empty if the body is this message's payload."""
     sealed: str = ""
-    """Base64 SealedBox to the host's X25519 key: JSON object of masked parameters, name → value."""
+    """Base64 SealedBox to the host's X25519 key: JSON object of masked parameters, name → value; of variables, VARIABLE
+    and flattened key → text; and of texts to be masked that are neither, MASK_ONLY and a number → text."""
 
 
 class Language(StrEnum):

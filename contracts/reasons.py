@@ -232,6 +232,7 @@ REASONS: dict[str, Reason] = {
     # runs
     "run.unknown": Reason(404, "There is no such run.", "See `drover run list`."),
     "run.host_unknown": Reason(404, "The host is not part of this run.", "See `drover run show`."),
+    "run.variables_too_large": Reason(413, "A host's variables are too large to be sealed.", "Use a template."),
     "run.one_script": Reason(422, "A run has either a text or the name of a stored script.", "Give one of the two."),
     "run.parameter_unknown": Reason(422, "The script has no such parameter.", "See `drover script show`."),
     "run.parameter_missing": Reason(422, "The script needs a parameter that was not given.", "Give it a value."),

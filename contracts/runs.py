@@ -1,7 +1,7 @@
 """Runs: scripts on hosts, their results and output. Spoken by the jobs service."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -49,6 +49,11 @@ class StartRun(Struct, frozen=True, kw_only=True):
     args: Annotated[tuple[Word, ...], Meta(max_length=256)] = ()
     parameters: Annotated[tuple[Parameter, ...], Meta(max_length=64)] = ()
     env: Annotated[dict[Variable, Word], Meta(max_length=64)] = {}
+    variables: Annotated[dict[str, Any], Meta(max_length=256)] = {}
+    """Win over those of hosts and groups; at most 16 KiB as JSON. Shown to whoever sees the run."""
+    needs_variables: bool = False
+    """Send the hosts their variables although neither the script names `drover_var` or `drover.var`, nor the run
+    brings any."""
     account: AccountName | None = None
     """The alias of an account. Left out: the default of the hosts' groups, or else `agent`, which the agent runs as."""
     timeout_s: Annotated[int, Meta(ge=1, le=259_200)] = 7200
@@ -108,6 +113,10 @@ class Run(Struct, frozen=True, kw_only=True):
     parameters: tuple[Parameter, ...]
     """Masked values read as MASK."""
     env: dict[str, str]
+    variables: dict[str, Any] = {}
+    """Those that the run itself brings."""
+    needs_variables: bool = False
+    """Whether hosts were sent their variables."""
     account: str | None
     """The OS user; null: whatever the agent runs as."""
     account_alias: str = ""

@@ -239,7 +239,10 @@ class ResolveVariables(Struct, frozen=True, kw_only=True):
 
 class HostValues(Struct, frozen=True, kw_only=True):
     host: str
-    values: dict[str, Any]
+    flat: dict[str, str]
+    """Flattened key → text; what is no text as JSON. With the names that only this host has."""
+    secrets: tuple[str, ...] = ()
+    """The secret texts among these, so that they can be masked in output."""
 
 
 class ResolvedVariables(Struct, frozen=True, kw_only=True):

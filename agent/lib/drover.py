@@ -22,6 +22,10 @@ class MissingParameter(LookupError):
     """The run has no parameter of this name, and no default was given."""
 
 
+class MissingVariable(LookupError):
+    """The host has no variable of this key, and no default was given."""
+
+
 def log(level: str, message: object) -> None:
     """One line with time (UTC) and level, to standard error."""
     if level not in LEVELS:
@@ -49,17 +53,35 @@ def error(message: object) -> None:
 def param(name: str, default: Any = _REQUIRED) -> Any:
     """The parameter's exact text, or the default as it was given. Raises MissingParameter, and OSError if the
     descriptor was closed on the way to this program."""
+    found = _value(name)
+    if found is None and default is _REQUIRED:
+        raise MissingParameter(f"there is no parameter {name}, and no default was given")
+    return default if found is None else found
+
+
+def var(key: str, default: Any = _REQUIRED) -> Any:
+    """The text of a variable of this host by its flattened key, such as `region.id`; what is no text is JSON. Or the
+    default as it was given. Raises MissingVariable, and OSError as `param` does."""
+    found = _value("@" + key)
+    if found is None and default is _REQUIRED:
+        raise MissingVariable(f"there is no variable {key}, and no default was given")
+    return default if found is None else found
+
+
+def _value(name: str) -> Any:
+    """None if there is none of this name."""
     number = os.environ.get("DROVER_PARAMS_FD")
     if number:
-        prefix = name.encode() + b"="
         with open(f"/proc/self/fd/{number}", "rb") as file:
             for line in file:
-                if line.startswith(prefix):
-                    value = line[len(prefix) : -1]
-                    return _ESCAPE.sub(lambda found: bytes([int(found.group(1), 8)]), value).decode()
-    if default is _REQUIRED:
-        raise MissingParameter(f"there is no parameter {name}, and no default was given")
-    return default
+                written, _, value = line[:-1].partition(b"=")
+                if _read(written) == name:
+                    return _read(value)
+    return None
+
+
+def _read(written: bytes) -> str:
+    return _ESCAPE.sub(lambda found: bytes([int(found.group(1), 8)]), written).decode()
 
 
 def tag(name: str) -> None:

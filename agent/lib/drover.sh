@@ -32,17 +32,38 @@ drover_param() (
         printf 'drover_param: use drover_param NAME [DEFAULT]\n' >&2
         exit 2
     fi
+    _drover_value drover_param parameter '' "$@"
+)
+
+# drover_var KEY [DEFAULT]: print a variable of this host by its flattened key, such as region.id. What is no text is
+# printed as JSON. Missing and no default: says so and fails.
+drover_var() (
+    { set +x; } 2>/dev/null
+    if [ $# -lt 1 ] || [ $# -gt 2 ]; then
+        printf 'drover_var: use drover_var KEY [DEFAULT]\n' >&2
+        exit 2
+    fi
+    _drover_value drover_var variable @ "$@"
+)
+
+# _drover_value FUNCTION KIND SIGN NAME [DEFAULT], in the subshell of its caller. In the file SIGN comes before the name.
+_drover_value() {
+    function=$1 kind=$2 wanted=$3$4
+    shift 3
+    case $wanted in
+    *=*) DROVER_PARAMS_FD= ;; # no name holds one, but a name and the beginning of its value would look so
+    esac
     if [ -n "${DROVER_PARAMS_FD:-}" ]; then
         # Opened anew each time, so that every reading begins at the start.
         file=/proc/self/fd/$DROVER_PARAMS_FD
         if [ ! -r "$file" ]; then
-            printf 'drover_param: descriptor %s was closed; read parameters before sudo and the like\n' \
-                "$DROVER_PARAMS_FD" >&2
+            printf '%s: descriptor %s was closed; read parameters before sudo and the like\n' \
+                "$function" "$DROVER_PARAMS_FD" >&2
             exit 1
         fi
         while IFS= read -r line; do
             case $line in
-            "$1="*)
+            "$wanted="*)
                 printf '%b' "${line#*=}"
                 exit 0
                 ;;
@@ -53,9 +74,9 @@ drover_param() (
         printf '%s' "$2"
         exit 0
     fi
-    printf 'drover_param: there is no parameter %s, and no default was given\n' "$1" >&2
+    printf '%s: there is no %s %s, and no default was given\n' "$function" "$kind" "$1" >&2
     exit 1
-)
+}
 
 # drover_tag NAME: mark this host's outcome with a tag. The last one counts.
 drover_tag() (

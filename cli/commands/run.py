@@ -1,6 +1,7 @@
 """Looking at runs and stopping them."""
 
 import click
+import msgspec
 
 from cli import report
 from cli.client import typed
@@ -88,6 +89,7 @@ def _table(run: Run) -> None:
             ("arguments", " ".join(run.args)),
             ("parameters", "\n".join(f"{each.name}={each.value}" for each in run.parameters)),
             ("environment", "\n".join(f"{name}={value}" for name, value in run.env.items())),
+            ("variables", msgspec.json.encode(run.variables).decode() if run.variables else ""),
             ("time-out", f"{run.timeout_s} s"),
             ("tries", str(run.tries) if run.tries > 1 else ""),
             ("actions", "\n".join(f"{when(a.at)} {a.what} by {a.by.name} {a.why}".rstrip() for a in run.actions)),

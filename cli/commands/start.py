@@ -97,6 +97,12 @@ START_OPTIONS = (
         metavar="NAME=VALUE",
         help='Read in the script by drover_param NAME, after . "$DROVER_LIB".',
     ),
+    click.option(
+        "--var",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Read in the script by drover_var KEY, such as region.id; wins over those of hosts and groups.",
+    ),
     click.option("--name", default="", help="What to call the run."),
     click.option("--python", is_flag=True, help="The script is Python. So is -f FILE.py."),
     click.option(
@@ -175,6 +181,7 @@ def _request(chosen: Targets, options: dict[str, Any]) -> StartRun:
         args=arguments,
         parameters=scripts.parameters(options["param"], options["secret"]),
         env=scripts.pairs(options["env"], "--env"),
+        variables=scripts.variables(options["var"]),
         account=options["account"],
         timeout_s=options["timeout_script"],
         offline_wait_s=options["offline_wait"],

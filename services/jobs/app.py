@@ -38,6 +38,7 @@ from services.jobs.results.store import OutcomeStore
 from services.jobs.results.stored import Telling
 from services.jobs.runs.service import RunService
 from services.jobs.runs.store import RunStore
+from services.jobs.runs.values import ValueStore
 from services.jobs.settings import Settings
 from services.jobs.waves import WaveIndex
 
@@ -67,6 +68,7 @@ class Stores:
     outcomes: OutcomeStore
     output: OutputStore
     leases: LeaseStore
+    values: ValueStore
 
 
 async def work(settings: Settings, bus: Bus, database: Database, stop: asyncio.Event) -> None:
@@ -94,7 +96,7 @@ async def work(settings: Settings, bus: Bus, database: Database, stop: asyncio.E
     health.registry.register(JobsMetrics(tools.counters, lambda: conductors.held))
     content_key = hashlib.blake2b(b"drover/idempotency", key=settings.key("secrets_key")).digest()
     table = endpoints(
-        RunService(bus, stores.runs, conductors, stores.outcomes.facts, tools.box, content_key),
+        RunService(bus, stores.runs, stores.values, conductors, stores.outcomes.facts, tools.box, content_key),
         ResultService(stores.runs, stores.outcomes, waves, conductors),
         OutputService(stores.runs, stores.outcomes, stores.output, waves),
         BodyDesk(stores.runs, waves),
@@ -112,9 +114,14 @@ async def work(settings: Settings, bus: Bus, database: Database, stop: asyncio.E
 
 async def _stores(database: Database) -> Stores:
     stores = Stores(
-        AuditStore(database), RunStore(database), OutcomeStore(database), OutputStore(database), LeaseStore(database)
+        AuditStore(database),
+        RunStore(database),
+        OutcomeStore(database),
+        OutputStore(database),
+        LeaseStore(database),
+        ValueStore(database),
     )
-    for store in (stores.audit, stores.runs, stores.outcomes, stores.output, stores.leases):
+    for store in (stores.audit, stores.runs, stores.outcomes, stores.output, stores.leases, stores.values):
         await store.prepare()
     return stores
 
@@ -129,6 +136,7 @@ def _tools(settings: Settings, bus: Bus, stores: Stores) -> Tools:
         bus=bus,
         runs=stores.runs,
         outcomes=stores.outcomes,
+        values=stores.values,
         grants=Grants(Signer(settings.key("signing_seed"), GRANT_CONTEXT), bus.instance),
         box=Box(settings.key("secrets_key")),
         ticker=Ticker(),

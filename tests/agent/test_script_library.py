@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,15 @@ def test_the_python_library_is_written_for_old_pythons() -> None:
     ast.parse((LIBRARY / "drover.py").read_text(), feature_version=(3, 6))
 
 
+GIVEN = {
+    "version": "2.15.1",
+    "password": 'p"$w\\\nrd',
+    "@region.id": "5",
+    "@region.mongodb.hosts": '["10.0.0.1","10.0.0.2"]',
+}
+"""What the page says its examples are run with."""
+
+
 def examples() -> list[tuple[str, str, dict[str, str]]]:
     """(language, script, what it leaves) of each example in the documentation."""
     found: list[tuple[str, str, dict[str, str]]] = []
@@ -190,7 +200,7 @@ def test_the_examples_of_the_documentation_do_what_it_says(
     for number, interpreter in enumerate(SHELLS if language == "sh" else [PYTHON]):
         work = tmp_path / str(number)
         work.mkdir()
-        ran = run(interpreter, script, work, {"version": "2.15.1", "password": 'p"$w\\\nrd'})
+        ran = run(interpreter, script, work, GIVEN)
         output = re.sub(STAMP, "2026-01-31T12:00:00Z", ran.out.decode() + ran.err)
         assert output == left.get("output", "")
         assert ran.left.tag == left.get("tag", "").strip()
@@ -203,3 +213,47 @@ def test_every_variable_of_ours_is_described() -> None:
     variables = scripts.environment(order, "r-0-0-0", "h-1", Path("work"), Path("lib"))
     described = re.findall(r"`([A-Z_]+)`", DOC.read_text().split("## The environment")[1].split("## ")[0])
     assert set(variables) <= set(described)
+
+
+KEYS = ["region.id", "größe", 'limits."nginx.conf"', "a-b", "*", "$(x)"]
+
+
+@pytest.mark.parametrize("interpreter", [*SHELLS, PYTHON])
+@pytest.mark.parametrize("key", KEYS)
+def test_a_variable_is_read_by_its_flattened_key(interpreter: str, key: str, tmp_path: Path) -> None:
+    shell = f'. "$DROVER_LIB"; drover_var {shlex.quote(key)}'
+    python = f"import drover, sys; sys.stdout.buffer.write(drover.var({key!r}).encode())"
+    values = {key: "a parameter", "@" + key + "x": "wrong", "@" + key: "two\nlines"}
+    ran = run(interpreter, python if interpreter == PYTHON else shell, tmp_path, values)
+    assert (ran.code, ran.out, ran.err) == (0, b"two\nlines", "")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_parameters_and_variables_are_never_taken_for_each_other(shell: str, tmp_path: Path) -> None:
+    values = {"p": "parameter", "@v": "variable", "@a=b": "odd"}
+    script = '. "$DROVER_LIB"; drover_param v none; drover_var p none; drover_var a none; drover_var a=b none'
+    ran = run(shell, script, tmp_path, values)
+    assert (ran.code, ran.out) == (0, b"nonenonenonenone")
+    python = "import drover; print(drover.param('v', 1), drover.var('p', 2), drover.var('a', 3), drover.var('a=b'))"
+    assert run(PYTHON, python, tmp_path, values).out == b"1 2 3 odd\n"
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "script", "said"),
+    [
+        *((shell, '. "$DROVER_LIB"; drover_var v', "drover_var: there is no variable v, and no default") for shell in SHELLS),
+        *((shell, '. "$DROVER_LIB"; drover_var', "drover_var: use drover_var KEY [DEFAULT]") for shell in SHELLS),
+        (PYTHON, "import drover; drover.var('v')", "MissingVariable: there is no variable v"),
+    ],
+)  # fmt: skip
+def test_a_variable_that_is_missing_is_told(interpreter: str, script: str, said: str, tmp_path: Path) -> None:
+    ran = run(interpreter, script, tmp_path, {"v": "a parameter"})
+    assert ran.code != 0
+    assert said in ran.err
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_tracing_prints_no_variable(shell: str, tmp_path: Path) -> None:
+    ran = run(shell, '. "$DROVER_LIB"; set -x; drover_var v >/dev/null', tmp_path, {"@v": "s3cret"})
+    assert ran.code == 0
+    assert "s3cret" not in ran.err

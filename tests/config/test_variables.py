@@ -189,7 +189,7 @@ async def test_secrets_are_masked_everywhere_and_encrypted_at_rest(ask, jobs, fl
     for name in kept:
         assert secret not in repr([each async for each in database[name].find({})])
     resolved = await jobs.call(variables.resolve_variables, ResolveVariables(hosts=("h-1",)))
-    assert resolved.hosts[0].values == {"db": {"password": "other", "user": "me"}}
+    assert _of_documents(resolved.hosts[0]) == {"db.password": "other", "db.user": "me"}
 
 
 async def test_the_audit_trail_tells_what_a_change_did(fleet, setting, database):
@@ -213,7 +213,10 @@ async def test_what_was_shown_masked_may_be_saved_again(ask, jobs, fleet, settin
     after = await setting("group:global", shown.text + "port: 1\n", revision=shown.revision)
     assert after.flat == {"password": MASK, "port": 1}
     resolved = await jobs.call(variables.resolve_variables, ResolveVariables(hosts=("h-1",)))
-    assert resolved.hosts[0].values == {"password": "hunter2", "port": 1}
+    assert (_of_documents(resolved.hosts[0]), resolved.hosts[0].secrets) == (
+        {"password": "hunter2", "port": "1"},
+        ("hunter2",),
+    )
 
 
 async def test_secrets_resolve_for_the_jobs_service_only(ask, fleet, setting):
@@ -291,10 +294,10 @@ async def test_a_thousand_hosts_resolve_page_by_page(jobs, fleet, setting):
     asked, found = tuple(fleet.hosts), {}
     while asked:
         page = await jobs.call(variables.resolve_variables, ResolveVariables(hosts=asked))
-        found |= {each.host: each.values for each in page.hosts}
+        found |= {each.host: each.flat for each in page.hosts}
         asked = page.rest
     assert len(found) == 1000
-    assert [host for host, values in found.items() if values["region"]["id"]] == ["h-0500"]
+    assert [host for host, values in found.items() if values["region.id"] != "0"] == ["h-0500"]
 
 
 async def test_values_too_large_for_one_answer_are_refused_with_a_remedy(ask, fleet, setting):
@@ -437,3 +440,18 @@ async def test_no_query_reads_a_whole_collection(ask, three_hosts, setting, data
         await setting("group:web", "a: 1")
     assert whole_collections(seen, "variables", "variable_versions") == []
     assert {each["ns"].partition(".")[2] for each in seen} >= {"variables", "variable_versions"}
+
+
+def _of_documents(host):
+    """What documents say, without what every host has."""
+    own = ("host.", "group_names", "inventory_hostname")
+    return {key: text for key, text in host.flat.items() if not key.startswith(own)}
+
+
+async def test_scripts_get_texts_and_what_is_no_text_as_json(jobs, fleet, setting):
+    fleet.host("h-1")
+    await setting("group:global", 'l: [1, !secret "a\\"b"]\nt: true\nn: null\ne: {}\nd: "x"\n')
+    [found] = (await jobs.call(variables.resolve_variables, ResolveVariables(hosts=("h-1",), task='{"d": "y"}'))).hosts
+    assert _of_documents(found) == {"l": '[1,"a\\"b"]', "t": "true", "n": "null", "e": "{}", "d": "y"}
+    assert found.secrets == ('a"b',)
+    assert found.flat["host.id"] == "h-1"

@@ -61,6 +61,25 @@ async def test_versions_are_compared_found_cloned_and_retired(logged_in, tmp_pat
     assert json.loads(retired.stdout)["online"] == 0
 
 
+async def test_variables_reach_a_script_and_secret_ones_are_masked(plane: Plane, logged_in):
+    hosts = await plane.hosts()
+    for scope, text in (
+        ("group:global", "e2e: {id: 0, password: !secret hunter2hunter2, list: [a, 1]}\n"),
+        (f"host:{hosts['js-1']}", "e2e: {id: 7}\n"),
+    ):
+        status, said = await plane.api("POST", f"/variables/{scope}", {"text": text})
+        assert status == 200, said
+    script = '. "$DROVER_LIB"; echo $(drover_var e2e.id) $(drover_var e2e.list) $(drover_var e2e.password) $(drover_var mine.x)'
+    said = await drover(logged_in, "x", script, "-t", "js-1", "-t", "js-2", "--var", "mine.x=hi there")
+    assert said.returncode == Exit.SUCCEEDED, said.stderr + said.stdout
+    assert sorted(said.stdout.splitlines()[1::2]) == ['0 ["a",1] •••••• hi there', '7 ["a",1] •••••• hi there']
+    python = "import drover; print(drover.var('inventory_hostname'), drover.var('e2e.none', 'without'))"
+    told = await drover(logged_in, "x", "--python", python, "-t", "js-1")
+    assert told.stdout.splitlines()[1].endswith(" without"), told.stdout
+    twice = await drover(logged_in, "x", "true", "-t", "js-1", "--var", "a=1", "--var", "a.b=2")
+    assert (twice.returncode, "another value" in twice.stderr) == (Exit.USAGE, True)
+
+
 async def test_a_file_is_linted_without_being_stored(logged_in):
     said = await drover(logged_in, "script", "lint", "-", stdin="if true; then\n")
     assert (said.returncode, "error SC" in said.stdout) == (Exit.FAILED_HOSTS, True)

@@ -14,6 +14,7 @@ from contracts import accounts as account_contracts
 from contracts import groups as group_contracts
 from contracts import hosts as host_contracts
 from contracts import runs, subjects
+from contracts import variables as variable_contracts
 from contracts.accounts import ResolveAccount, ResolvedAccount
 from contracts.errors import Forbidden, Invalid, Unavailable
 from contracts.groups import AskGroups, GroupKind, GroupsOfHosts, HostGroups, Membership
@@ -32,6 +33,7 @@ from contracts.people import Principal
 from contracts.permissions import Role, Scope
 from contracts.runs import AskLive, RunRef, StartRun
 from contracts.states import LIVE_RUN
+from contracts.variables import HostValues, ResolvedVariables, ResolveVariables
 from runtime.bus import Bus, Disconnected, Message, answer
 from runtime.mongo import Database
 from runtime.signing import BoxKey, sha256
@@ -82,6 +84,9 @@ class Rig:
     """Host → the group it is in. If there are any, each group has the account of its name as its default."""
     heard: list[ResolveAccount] = field(default_factory=list)
     shelf: Shelf = field(default_factory=Shelf)
+    variables: dict[str, HostValues] = field(default_factory=dict)
+    tasks: list[str] = field(default_factory=list)
+    """What runs brought, as config was told."""
     greeted: set[str] = field(default_factory=set)
     """Hosts whose hello has come to the hub."""
 
@@ -203,6 +208,13 @@ class Rig:
             raise Forbidden("account.not_granted", f"{alias} is not granted.")
         return ResolvedAccount(alias=alias, os_user=self.accounts.get(alias, "" if alias == "agent" else alias))
 
+    async def resolve_variables(self, request: ResolveVariables, _: Principal) -> ResolvedVariables:
+        """Half of what is asked for at a time, as when a message is full."""
+        self.tasks.append(request.task)
+        now = request.hosts[: max(1, len(request.hosts) // 2)]
+        found = [self.variables[name] for name in now if name in self.variables]
+        return ResolvedVariables(hosts=found, rest=request.hosts[len(now) :])
+
     async def of_hosts(self, request: AskGroups, _: Principal) -> GroupsOfHosts:
         """Half of what is asked for at a time, as when a message is full."""
         now = request.hosts[: max(1, len(request.hosts) // 2)]
@@ -282,7 +294,11 @@ async def rig(nats, mongo_url, database, folder, *, instances=2, **settings):
             ]
         )
         await config.serve(
-            [answer(account_contracts.resolve_account, built.account), *built.shelf.endpoints()],
+            [
+                answer(account_contracts.resolve_account, built.account),
+                answer(variable_contracts.resolve_variables, built.resolve_variables),
+                *built.shelf.endpoints(),
+            ],
         )
         for _ in range(instances):
             await built.instance(**settings)

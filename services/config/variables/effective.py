@@ -20,12 +20,14 @@ from contracts.variables import (
 )
 from runtime.authorize import scopes
 from services.config.memberships import Memberships, covers_host, unknown_host
+from services.config.templates.model import own
 from services.config.variables import model
 from services.config.variables.document import keep_secrets, parse
 from services.config.variables.layers import Layer, Origin, explain, merged, ordered
 from services.config.variables.model import Record
+from services.config.variables.spoken import Spoken, spoken
 from services.config.variables.store import VariableStore
-from services.config.variables.values import Tree, flatten, masked, revealed
+from services.config.variables.values import Tree, flatten, masked
 from services.config.variables.written import as_yaml
 
 MOST_REPLY_BYTES = 700 * 1024
@@ -61,11 +63,7 @@ class EffectiveService:
 
     async def resolve(self, request: ResolveVariables, _: Principal) -> ResolvedVariables:
         found = await self.of_hosts(request.hosts, request.task)
-        values = await asyncio.to_thread(values_of, found, revealed)
-        trees = dict(zip((host.id for host in found), values, strict=True))
-        told, rest = await asyncio.to_thread(
-            page_of, found, lambda host: HostValues(host=host.id, values=dict(trees[host.id]))
-        )
+        told, rest = await asyncio.to_thread(_spoken_page, found)
         return ResolvedVariables(hosts=told, rest=rest)
 
     async def of_visible(self, hosts: Sequence[str], task: str, reach: Iterable[Reach]) -> list[HostLayers]:
@@ -106,6 +104,20 @@ def layered(
             layers += layer(f"group:{group.name}", LayerKind(group.kind), group.name, group.number)
         found.append(HostLayers(each, tuple(ordered([*layers, *brought]))))
     return found
+
+
+def _spoken_page(found: Sequence[HostLayers]) -> tuple[list[HostValues], tuple[str, ...]]:
+    trees = dict(zip((host.id for host in found), values_of(found, lambda tree: tree), strict=True))
+    known: dict[int, Spoken] = {}
+
+    def told(host: HostLayers) -> HostValues:
+        tree = trees[host.id]
+        if id(tree) not in known:
+            known[id(tree)] = spoken(tree)
+        common, names = known[id(tree)], spoken(own(host.known.host, host.group_names))
+        return HostValues(host=host.id, flat=names.flat | common.flat, secrets=common.secrets)
+
+    return page_of(found, told)
 
 
 async def _task_layers(text: str) -> list[Layer]:

@@ -24,7 +24,6 @@ from contracts.states import Live, RunState
 from runtime.bus import Bus, Disconnected
 from runtime.mongo import PyMongoError
 from runtime.signing import Box
-from services.jobs.dispatch.bodies import Body, body_of
 from services.jobs.dispatch.grants import Grants
 from services.jobs.dispatch.part import Doing, Part, Patience, Step, Terms, next_step, unsealable
 from services.jobs.dispatch.sending import Sender, Unsealable
@@ -34,6 +33,7 @@ from services.jobs.results.store import NotOwner, OutcomeStore, Verdict
 from services.jobs.runs import model
 from services.jobs.runs.model import Fact, RunRecord, Wave, changed
 from services.jobs.runs.store import RunStore
+from services.jobs.runs.values import ValueStore
 
 log = structlog.get_logger()
 
@@ -52,6 +52,7 @@ class Tools:
     bus: Bus
     runs: RunStore
     outcomes: OutcomeStore
+    values: ValueStore
     grants: Grants
     box: Box
     ticker: Ticker
@@ -80,7 +81,7 @@ class Conductor:
         self.stored = 0
         """Outcome documents of this wave that are known here."""
         self.terms = self._made_terms()
-        self._sender = Sender(tools.bus, tools.grants, record, self.wave.id, Body(body_of(record)), tools.box)
+        self._sender = Sender(tools.bus, tools.grants, record, self.wave, tools.values, tools.box)
         self._wake = asyncio.Event()
         self._todo: list[Part] = list(self.parts.values())
         self._look_again = self._compare = False

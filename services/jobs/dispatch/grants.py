@@ -1,6 +1,5 @@
 """Signs what agents obey."""
 
-import json
 import time
 from collections.abc import Mapping
 
@@ -49,8 +48,8 @@ class Grants:
 
 
 def sealed_parameters(values: Mapping[str, str], box_key: str) -> str:
-    """Masked parameters that only one host can read. Raises Unsealable."""
+    """Values that only one host can read. Raises Unsealable."""
     try:
-        return seal(json.dumps(values).encode(), box_key)
+        return seal(msgspec.json.encode(values), box_key)
     except (ValueError, TypeError, CryptoError) as error:
         raise Unsealable from error

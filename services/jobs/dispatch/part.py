@@ -205,7 +205,7 @@ def unsealable(part: Part, terms: Terms, now: float, jitter: float) -> Step:
     if not part.target.box_key:
         part.nobody_there(now, jitter)
         return next_step(part, terms, now)
-    message = "The masked parameters cannot be sealed for this host. Enrol it again."
+    message = "Masked parameters and variables cannot be sealed for this host. Enrol it again."
     return Step(Doing.CONCLUDE, outcome=Outcome.REFUSED, reason="grant.unsealable", message=message)
 
 

@@ -5,10 +5,12 @@ import msgspec
 from contracts import subjects
 from contracts.agents import Cancel, Verb
 from runtime.bus import Bus
-from runtime.signing import Box, CannotOpen, sha256
-from services.jobs.dispatch.bodies import Body
+from runtime.signing import Box, sha256
+from services.jobs.dispatch.bodies import Body, body_of
 from services.jobs.dispatch.grants import Grants, Unsealable, sealed_parameters
-from services.jobs.runs.model import RunRecord, Target
+from services.jobs.dispatch.values import Values
+from services.jobs.runs.model import RunRecord, Target, Wave
+from services.jobs.runs.values import ValueStore
 
 CANCEL_LASTS_S = 300.0
 
@@ -16,15 +18,15 @@ __all__ = ["Sender", "Unsealable"]
 
 
 class Sender:
-    def __init__(self, bus: Bus, grants: Grants, record: RunRecord, task: str, body: Body, box: Box) -> None:
-        self._bus, self._grants, self._task, self._body = bus, grants, task, body
-        self._masked = [each for each in record.parameters if each.masked]
-        self._box = box
-        self._secrets: dict[str, str] = {}
+    def __init__(self, bus: Bus, grants: Grants, record: RunRecord, wave: Wave, values: ValueStore, box: Box) -> None:
+        self._bus, self._grants, self._task = bus, grants, wave.id
+        self._body = Body(body_of(record))
+        self._values = Values(values, box, record, wave)
 
     async def run(self, target: Target, lasts_s: float) -> None:
-        """Raises Disconnected, or Unsealable if masked parameters cannot be read or the host has no key for them."""
-        sealed = self._sealed(target) if self._masked else ""
+        """Raises Disconnected, or Unsealable if values cannot be read or the host has no key for them."""
+        values = await self._values.of(target.id)
+        sealed = sealed_parameters(values, target.box_key) if values else ""
         await self._body.publish(self._bus, target.idc)
         headers = self._grants.headers(
             Verb.RUN,
@@ -36,13 +38,6 @@ class Sender:
             sealed=sealed,
         )
         await _send(self._bus, target.idc, target.id, self._body.payload, headers)
-
-    def _sealed(self, target: Target) -> str:
-        try:
-            self._secrets = self._secrets or {each.name: self._box.open(each.sealed).decode() for each in self._masked}
-        except CannotOpen as error:
-            raise Unsealable from error
-        return sealed_parameters(self._secrets, target.box_key)
 
     async def cancel(self, target: Target, why: Cancel) -> None:
         """Raises Disconnected."""

@@ -1,6 +1,7 @@
 """What is refused before anything is started, beyond what the types of the contract already refuse. Pure."""
 
 import re
+from collections.abc import Mapping
 
 import msgspec
 
@@ -78,12 +79,17 @@ def _sizes(request: StartRun) -> None:
             f"Arguments, environment and parameters have {size} bytes together; {MOST_ARGUMENT_BYTES} are the most.",
         )
     masked = {parameter.name: parameter.value for parameter in request.parameters if parameter.masked}
-    sealed = (len(msgspec.json.encode(masked)) + BOX_OVERHEAD) * 4 // 3 + 4
+    sealed = sealed_size(masked)
     if sealed > MAX_SEALED_BYTES:
         raise Invalid(
             "run.arguments_too_large",
             f"The masked parameters have {sealed} bytes once they are sealed; {MAX_SEALED_BYTES} are the most.",
         )
+
+
+def sealed_size(values: Mapping[str, str]) -> int:
+    """Bytes of base64 around the box around the JSON."""
+    return (len(msgspec.json.encode(values)) + BOX_OVERHEAD) * 4 // 3 + 4
 
 
 NAMES_LISTED = 20

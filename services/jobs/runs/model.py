@@ -52,6 +52,9 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     args: tuple[str, ...]
     parameters: tuple[KeptParameter, ...]
     env: dict[str, str]
+    variables: str = ""
+    """Those that the run itself brings, as JSON; empty: none."""
+    needs_variables: bool = False
     account: str | None
     account_alias: str = ""
     """Empty: it is from before there were aliases."""
@@ -195,7 +198,9 @@ def shown(record: RunRecord, counts: Counts | None = None) -> Run:
         for each in record.parameters
     )
     fields = {name: getattr(record, name) for name in Run.__struct_fields__}
-    return Run(**{**fields, "parameters": parameters, "counts": counts or record.counts})
+    variables = msgspec.json.decode(record.variables) if record.variables else {}
+    told = {"parameters": parameters, "counts": counts or record.counts, "variables": variables}
+    return Run(**{**fields, **told})
 
 
 def changed(record: RunRecord, counts: Counts) -> RunChanged:

@@ -19,11 +19,12 @@ from runtime.bus import Bus
 from runtime.ids import run_id
 from runtime.signing import Box, sha256
 from services.jobs.paging import fitting, last
-from services.jobs.runs import model
+from services.jobs.runs import model, variables
 from services.jobs.runs.checks import check, check_travels
 from services.jobs.runs.model import Fact, KeptParameter, RunRecord, Target, Wave, changed, shown, task_id
 from services.jobs.runs.planning import Plan, plan, replan
 from services.jobs.runs.store import KnownAlready, RunStore
+from services.jobs.runs.values import ValueStore
 from services.jobs.runs.visibility import READ, START, STOP, Whose, unknown, visible
 
 log = structlog.get_logger()
@@ -49,6 +50,7 @@ class Holding(Protocol):
 class RunService:
     bus: Bus
     store: RunStore
+    values: ValueStore
     holding: Holding
     facts: Callable[[Sequence[str]], Awaitable[list[Fact]]]
     """The outcomes of these tasks."""
@@ -69,6 +71,7 @@ class RunService:
         record = self._record(planned, by, now, idempotency=key, content=content)
         check_travels(shown(record))
         wave = _wave(record, planned.chosen.hosts, now)
+        await variables.keep(self.bus, self.values, self.box, record, wave)
         try:
             await self.store.add(record, wave)
         except KnownAlready:
@@ -141,6 +144,7 @@ class RunService:
         await replan(self.bus, record, hosts, by)
         now = _now()
         wave = _wave(record, hosts, now, attempt=record.tries + 1)
+        await variables.keep(self.bus, self.values, self.box, record, wave)
         changes = {
             "state": record.to(RunState.RUNNING),
             "owner": self.bus.instance,
@@ -184,6 +188,8 @@ class RunService:
             args=request.args,
             parameters=tuple(self._kept(each) for each in request.parameters),
             env=request.env,
+            variables=variables.document(request.variables),
+            needs_variables=variables.asked_for(request),
             account=planned.account.os_user or None,
             account_alias=planned.account.alias,
             timeout_s=request.timeout_s,
