@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from contracts.hosts import Enrol, Host, HostFacts, Presence
 from runtime.signing import sha256
 from services.resources.enrolment.credentials import Issue
@@ -66,3 +68,23 @@ def admitted(applicant: Applicant, admission: Admission, issue: Issue, now: date
         credentials_until=issue.until,
     )
     return HostRecord(host, enrolment)
+
+
+def adopted(waiting: Host, enrolled: HostRecord) -> HostRecord:
+    """The record that waited for its agent, with the agent. What was known of it stays; the join token fills the rest."""
+    given = enrolled.host
+    host = msgspec.structs.replace(
+        waiting,
+        hostname=given.hostname,
+        ips=given.ips,
+        facts=given.facts,
+        agent=True,
+        business=waiting.business or given.business,
+        product_line=waiting.product_line if waiting.business else given.product_line,
+        tags=waiting.tags or given.tags,
+        labels={**given.labels, **waiting.labels},
+        revision=waiting.revision + 1,
+        changed_by=given.changed_by,
+        changed_at=given.changed_at,
+    )
+    return HostRecord(host, enrolled.enrolment)

@@ -11,10 +11,10 @@ from contracts.edits import OriginKind
 from contracts.errors import Forbidden, Invalid
 from runtime.mongo import Database, DuplicateKeyError, Session, together
 from services.resources.enrolment.credentials import Credentials, Issue
-from services.resources.enrolment.model import Applicant, admitted
+from services.resources.enrolment.model import Applicant, admitted, adopted
 from services.resources.history.model import Author, differences, event, traced
 from services.resources.history.store import HistoryStore
-from services.resources.hosts.document import HostRecord
+from services.resources.hosts.document import HostRecord, Traced
 from services.resources.hosts.store import HostStore, Revoked
 from services.resources.join_tokens.store import JoinTokenStore
 from services.resources.revocations.ending import Ending
@@ -40,6 +40,10 @@ class ChallengeStore:
         which = {"_id": applicant.nonce, "proof": applicant.proof, **_lives()}
         found = await self._challenges.find_one(which, session=session)
         return found["host"] if found else None
+
+    async def settle(self, nonce: str, host: str, session: Session) -> None:
+        """The challenge was spent for a host that has another id."""
+        await self._challenges.update_one({"_id": nonce}, {"$set": {"host": host}}, session=session)
 
     async def spend(self, applicant: Applicant, session: Session) -> bool:
         """Use the challenge up; False if there is none that this key may use now."""
@@ -130,7 +134,22 @@ class AdmissionStore:
         after = await self._revocations.issued_until(applicant.user_key, session)
         issue = credentials.next(now=now.timestamp(), after=after)
         record = admitted(applicant, admission, issue, now)
-        changes, author = differences(None, record.host), Author(OriginKind.JOIN_TOKEN, admission.token, "enrolment")
-        await self._hosts.add([(record, traced({}, changes, author.origin(now)))], session)
-        await self._history.add([event(record.host, changes, author, now)], session)
+        waiting = await self._hosts.waiting_for(record.host, session)
+        author = Author(OriginKind.JOIN_TOKEN, admission.token, "enrolment")
+        if len(waiting) == 1:  # of several nobody can say which it is
+            record = await self._adopt(waiting[0], record, author, session)
+            await self._challenges.settle(applicant.nonce, record.host.id, session)
+        else:
+            changes = differences(None, record.host)
+            await self._hosts.add([(record, traced({}, changes, author.origin(now)))], session)
+            await self._history.add([event(record.host, changes, author, now)], session)
         return Admitted(record, admission.token, issue, tuple(each for each in replaced if each is not None))
+
+    async def _adopt(self, waiting: Traced, enrolled: HostRecord, author: Author, session: Session) -> HostRecord:
+        """The host that was imported is there now: it keeps its id, and what is known of it."""
+        record = adopted(waiting.host, enrolled)
+        at = enrolled.host.created_at
+        changes = differences(waiting.host, record.host)
+        await self._hosts.adopt(record, traced(waiting.origins, changes, author.origin(at)), session)
+        await self._history.add([event(record.host, changes, author, at)], session)
+        return record

@@ -10,7 +10,7 @@ from pymongo import ASCENDING, IndexModel, ReturnDocument, UpdateOne
 from contracts.hosts import Host, HostState, ListHosts
 from runtime.mongo import Database
 from services.resources.expressions.query import online
-from services.resources.hosts.criteria import Condition, Language, all_of, begins_with, criteria
+from services.resources.hosts.criteria import LIVE, Condition, Language, all_of, begins_with, criteria
 from services.resources.hosts.document import (
     GROUPS,
     Changed,
@@ -104,6 +104,21 @@ class HostStore:
         """Raises DuplicateKeyError if another host that is not revoked has the same user key."""
         documents = [to_document(record, facts_hash(record.host.facts), origins) for record, origins in records]
         await self._hosts.insert_many(documents, session=session)
+
+    async def waiting_for(self, enrolled: Host, session: Session) -> list[Traced]:
+        """Up to two records without an agent that may be of this host: same IDC and class, and an IP or the name."""
+        ways: list[Document] = [{"ips": {"$in": list(enrolled.ips)}}] if enrolled.ips else []
+        ways += [{"hostname": enrolled.hostname}] if enrolled.hostname else []
+        if not ways:
+            return []
+        may = {"idc": enrolled.idc, "host_class": enrolled.host_class.value, "agent": False, **LIVE}
+        found = self._hosts.find({"$or": ways, **may}, session=session).limit(2)
+        return [to_traced(document) for document in await found.to_list(None)]
+
+    async def adopt(self, record: HostRecord, origins: Origins, session: Session) -> None:
+        """Give the record that is there an agent."""
+        document = to_document(record, facts_hash(record.host.facts), origins)
+        await self._hosts.update_one({"_id": document.pop("_id")}, {"$set": document}, session=session)
 
     async def ids_of_key(self, user_key: str, session: Session) -> Sequence[str]:
         """Hosts that are not revoked and have this key: one at most."""
