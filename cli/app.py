@@ -14,6 +14,8 @@ from cli.commands.doctor import doctor
 from cli.commands.file import file_group
 from cli.commands.group import group_group
 from cli.commands.host import host_group
+from cli.commands.host_changes import HOST_COMMANDS
+from cli.commands.imports import import_group, source_group
 from cli.commands.integration import integration_group
 from cli.commands.person import person_group
 from cli.commands.plain import api
@@ -24,6 +26,7 @@ from cli.commands.start import start_run
 from cli.commands.stored_scripts import script_group
 from cli.commands.template import template_group
 from cli.commands.tokens import join_token_group, token_group
+from cli.commands.topology import attribute_group, topology_group
 from cli.commands.variables import var_group
 from cli.exits import Exit
 from cli.session import context_option
@@ -113,6 +116,10 @@ for command in (
     password,
     context_group,
     host_group,
+    topology_group,
+    attribute_group,
+    import_group,
+    source_group,
     group_group,
     file_group,
     account_group,
@@ -132,3 +139,5 @@ for command in (
 ):
     drover.add_command(command)
 drover.add_command(start_run, "x")
+for command in HOST_COMMANDS:
+    host_group.add_command(command)

@@ -22,7 +22,8 @@ class Exit(IntEnum):
 
 MEANINGS: dict[Exit, str] = {
     Exit.SUCCEEDED: "all hosts succeeded, or the command did what it was asked",
-    Exit.FAILED_HOSTS: "some hosts of the run did not succeed; of `doctor` and `audit verify`: something is wrong",
+    Exit.FAILED_HOSTS: "some hosts of the run did not succeed, or were refused a change or an import; of `doctor` and"
+    " `audit verify`: something is wrong",
     Exit.USAGE: "the command line is wrong; nothing was sent",
     Exit.REFUSED: "the server refused; reason, sentence and remedy are on stderr",
     Exit.LOGIN: "not logged in, or the token is no longer good",

@@ -55,7 +55,8 @@ class Plane:
         addresses = Addresses(hub=self.nats.hub_url, relays=self.nats.leaf_urls, mongo=self.mongo.url)
         trust = self.nats.trust
         environments = {
-            "resources": environment.resources(trust, addresses, self.ports["resources"]),
+            "resources": environment.resources(trust, addresses, self.ports["resources"])
+            | {"RESOURCES_SOURCE_HOSTS": "127.0.0.1"},
             "config": environment.config(trust, addresses, self.ports["config"]),
             "jobs-1": environment.jobs(trust, addresses, self.ports["jobs-1"]) | SMALL,
             "jobs-2": environment.jobs(trust, addresses, self.ports["jobs-2"]) | SMALL,

@@ -46,7 +46,7 @@ from services.gateway.identity import Identity
 from services.gateway.metrics import Metrics
 from services.gateway.pages import audit as audit_pages
 from services.gateway.pages import depot as depot_pages
-from services.gateway.pages import docs, download, live, login
+from services.gateway.pages import docs, download, host_export, live, login
 from services.gateway.pages.depot import Depot
 from services.gateway.people.passwords import Passwords
 from services.gateway.people.people import People
@@ -186,6 +186,7 @@ def application(bus: Bus, history: History, parts: Parts, *, secure: bool) -> we
     pages = [
         *login.pages(parts.sessions, parts.trail),
         *download.pages(bus),
+        *host_export.pages(bus),
         *live.pages(streams),
         *stored,
         *audit_pages.pages(parts.audit),

@@ -17,7 +17,8 @@ async def imported(ask, text):
 @pytest.mark.parametrize("facts", [HostFacts(hostname="WEB-1"), HostFacts(hostname="x", ips=("10.0.0.1",))])
 async def test_an_imported_host_keeps_its_id_when_its_agent_comes(ask, facts):
     known = await imported(
-        ask, "hostname,ips,idc,business,state,asset_id,tags\nweb-1,10.0.0.1,js,shop,deploying,A1,\ndb,10.0.0.2,js,,,A2,\n"
+        ask,
+        "hostname,ips,idc,business,state,asset_id,tags\nweb-1,10.0.0.1,js,shop,deploying,A1,\ndb,10.0.0.2,js,,,A2,\n",
     )
     keys = Keys()
     token = await ask.token("js", business="bank", product_line="card", tags=("new",), state=HostState.IN_SERVICE)

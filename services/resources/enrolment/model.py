@@ -71,7 +71,7 @@ def admitted(applicant: Applicant, admission: Admission, issue: Issue, now: date
 
 
 def adopted(waiting: Host, enrolled: HostRecord) -> HostRecord:
-    """The record that waited for its agent, with the agent. What was known of it stays; the join token fills the rest."""
+    """The record that waited, with its agent. What was known of it stays; the join token fills the rest."""
     given = enrolled.host
     host = msgspec.structs.replace(
         waiting,
