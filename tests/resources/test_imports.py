@@ -269,7 +269,6 @@ async def test_lists_of_objects_are_rows(ask, form):
         (Format.CSV, ""),
         (Format.CSV, "idc,idc\njs,js\n"),
         (Format.CSV, 'idc,hostname\njs,"x\n'),
-        (Format.CSV, "idc,hostname\njs,a\x00b\n"),
     ],
 )
 async def test_what_is_no_list_of_hosts_is_refused_as_a_whole(ask, form, text):
