@@ -201,7 +201,7 @@ async def test_the_audit_trail_tells_what_a_change_did(fleet, setting, database)
 
     async def is_told():
         rows = database["audit"].find({"call": "config.variables.set", "kind": "done", "outcome": "ok"})
-        return told in [{side: msgspec.json.decode(row.get(side, "null")) for side in told} async for row in rows]
+        return told in [{side: msgspec.json.decode(row.get(side) or "null") for side in told} async for row in rows]
 
     await until(is_told, "the end of the change is written down")
 

@@ -32,8 +32,8 @@ HOST_CPU_S = 0.5
 """User time for one host. Python raises when it is over, which still tells the line."""
 KILL_CPU_S = 0.8
 """A single operation that never comes back to Python is ended by the kernel."""
-ENOUGH_CPU_S = 3.0
-"""A batch that took so long goes back with what it has; the rest is another batch."""
+ENOUGH_S = 3.0
+"""A batch that took so long, on whatever machine, goes back with what it has; the rest is another batch."""
 BATCH_CPU_S = 8
 FILE = "<template>"
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -132,7 +132,7 @@ def rendered(template: Template, batch: Mapping[str, Any], reads: Sequence[Answe
     """One result for each host, until they hold as much, or took as long, as is enough; the first one in any case."""
     values, common, quiet = batch.get("values", ()), batch.get("global", {}), batch.get("quiet", False)
     trees = [{name: values[index] for name, index in tree.items()} for tree in batch.get("trees", ())]
-    left = batch.get("most_bytes", OUTPUT_BYTES)
+    left, until = batch.get("most_bytes", OUTPUT_BYTES), time.monotonic() + ENOUGH_S
     for host in batch.get("hosts", ()):
         give_time()
         try:
@@ -145,7 +145,7 @@ def rendered(template: Template, batch: Mapping[str, Any], reads: Sequence[Answe
             continue
         left -= len(text)
         yield {"text": text, "error": None}
-        if left <= 0 or time.process_time() > ENOUGH_CPU_S:
+        if left <= 0 or time.monotonic() > until:
             return
 
 
