@@ -8,6 +8,8 @@ from cli.exits import Exit
 from tests.e2e.command_line import drover, environment
 from tests.plane import Plane
 
+THEIR_PERMISSIONS = ("hosts:read", "groups:read", "groups:change", "runs:read", "runs:start", "tokens:own")
+
 
 @pytest.fixture
 def logged_in(plane: Plane, tmp_path) -> dict[str, str]:
@@ -50,6 +52,30 @@ async def test_groups_are_made_nested_shown_changed_and_deleted(plane: Plane, lo
     assert (used.returncode, "group.in_use" in used.stderr) == (Exit.REFUSED, True)
     for name in ("cli-both", "cli-js", "cli-canary"):
         await said("group", "delete", name)
+
+
+async def test_whoever_is_bounded_to_a_group_sees_and_runs_on_its_hosts_only(plane: Plane, logged_in):
+    hosts = await plane.hosts()
+    await drover(logged_in, "group", "create", "cli-theirs", "--host", "js-1,bj-2")
+    made = await drover(
+        logged_in, "role", "create", "cli-their-operator", "--scope", "group=cli-theirs",
+        *(word for each in THEIR_PERMISSIONS for word in ("--permission", each)),
+    )  # fmt: skip
+    assert made.returncode == Exit.SUCCEEDED, made.stderr
+    granted = await drover(logged_in, "account", "change", "agent", "--grant", "role:cli-their-operator")
+    assert granted.returncode == Exit.SUCCEEDED, granted.stderr
+    bounded = environment(plane, plane.folder, DROVER_TOKEN=await plane.person("gwen", ["cli-their-operator"]))
+    ran = await drover(bounded, "x", "echo $DROVER_HOST", "-t", "all", "-y", "--expect-hosts", "2")
+    assert ran.returncode == Exit.SUCCEEDED, ran.stderr
+    for name in ("js-1", "bj-2"):
+        assert hosts[name] in ran.stdout
+    outside = await drover(bounded, "x", "true", "-t", "js-2")
+    assert (outside.returncode, "targets.unknown" in outside.stderr) == (Exit.REFUSED, True), outside.stderr
+    listed = await drover(bounded, "host", "list", "-o", "name")
+    assert sorted(listed.stdout.split()) == sorted([hosts["js-1"], hosts["bj-2"]])
+    assert (await drover(bounded, "group", "list", "-o", "name")).stdout == "cli-theirs\n"
+    widened = await drover(bounded, "group", "add", "cli-theirs", hosts["js-2"])
+    assert (widened.returncode, "auth.forbidden" in widened.stderr) == (Exit.REFUSED, True)
 
 
 async def test_preview_counts_on_stderr_and_lists_on_stdout(plane: Plane, logged_in):
