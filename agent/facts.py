@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from agent import hardware
 from contracts.hosts import HostFacts
 
 VERSION = "0.1.0"
@@ -36,6 +37,10 @@ def gather(facts_root: Path | None = None) -> HostFacts:
         agent_version=VERSION,
         python=platform.python_version(),
         account=own_account(),
+        virtualisation=hardware.virtualisation()[:200],
+        product=hardware.product()[:200],
+        disks=hardware.disks(),
+        interfaces=hardware.interfaces(),
     )
     return _overridden(facts, facts_root)
 

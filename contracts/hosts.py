@@ -38,6 +38,21 @@ class HostClass(StrEnum):
     """The machines that run Drover itself. Chosen only by id, IP or `local`, never by attributes or `all`."""
 
 
+class Disk(Struct, frozen=True, kw_only=True):
+    name: Text
+    size_bytes: Annotated[int, Meta(ge=0, le=2**60)]
+    model: Text = ""
+    rotates: bool = False
+
+
+class NetworkInterface(Struct, frozen=True, kw_only=True):
+    name: Text
+    address: Text = ""
+    """Of the hardware."""
+    mtu: Annotated[int, Meta(ge=0, le=2**32)] = 0
+    up: bool = False
+
+
 class HostFacts(Struct, frozen=True, kw_only=True):
     """What an agent says of its host. Data, never trusted as a name, path or template."""
 
@@ -53,6 +68,12 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     python: Text = ""
     account: Text = ""
     """The account that the agent itself runs as."""
+    virtualisation: Text = ""
+    """What the host runs in, such as kvm or docker; empty of bare metal."""
+    product: Text = ""
+    """Maker and model of the machine."""
+    disks: Annotated[tuple[Disk, ...], Meta(max_length=64)] = ()
+    interfaces: Annotated[tuple[NetworkInterface, ...], Meta(max_length=64)] = ()
 
 
 class Presence(Struct, frozen=True, kw_only=True):

@@ -1,24 +1,11 @@
-"""Pages that fit into one message of the bus, whatever their items hold. Pure."""
+"""Text that fits into one message of the bus, and where the next page begins. Pure."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-T = TypeVar("T")
-
-MOST_PAGE_BYTES = 700 * 1024
-"""As JSON; the bus carries 900 KiB, and one item more than fits is at most 64 KiB of output, escaped."""
-
-
-def fitting(items: Sequence[T], most_bytes: int = MOST_PAGE_BYTES) -> list[T]:
-    """The first items, as many as fit, and at least one if there is one."""
-    size = 0
-    for index, item in enumerate(items):
-        size += len(msgspec.json.encode(item)) + 1
-        if size > most_bytes and index:
-            return list(items[:index])
-    return list(items)
+from runtime.paging import MOST_PAGE_BYTES
 
 
 def fitting_text(text: str) -> str:

@@ -14,8 +14,9 @@ from contracts.hosts import Targets
 from contracts.people import Principal
 from contracts.runs import MASK, Counts, Parameter, StartRun
 from contracts.states import RUN_MOVES, Outcome, RunState
+from runtime.paging import MOST_PAGE_BYTES, fitting
 from runtime.signing import BoxKey, seal
-from services.jobs.paging import MOST_PAGE_BYTES, cut, fitting, fitting_text
+from services.jobs.paging import cut, fitting_text
 from services.jobs.runs import model
 from services.jobs.runs.checks import check, check_content
 from services.jobs.runs.model import Fact, KeptParameter, RunRecord, Target, Wave

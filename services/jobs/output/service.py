@@ -9,10 +9,11 @@ from contracts.errors import NotFound
 from contracts.people import Principal
 from contracts.runs import HostMatches, Output, ReadOutput, SearchOutput, SearchResults
 from runtime.mongo import Document
+from runtime.paging import fitting
 from services.jobs.output.pieces import Piece, contiguous, joined
 from services.jobs.output.search import LineSearch
 from services.jobs.output.store import OutputStore
-from services.jobs.paging import fitting, fitting_text
+from services.jobs.paging import fitting_text
 from services.jobs.results.documents import REPORT
 from services.jobs.results.store import OutcomeStore
 from services.jobs.runs import visibility

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from contracts import runs
 from contracts.runs import HostOutcome, OutcomesStored, OutputStored
 from runtime.bus import Bus
-from services.jobs.paging import cut, fitting
+from runtime.paging import fitting
+from services.jobs.paging import cut
 
 MOST_BYTES = 400 * 1024
 MOST_HOSTS = 500

@@ -8,7 +8,8 @@ from contracts.people import Principal
 from contracts.runs import HostResult, HostResults, ListHostResults
 from contracts.states import LIVE_RUN, Live, Outcome
 from runtime.mongo import Document
-from services.jobs.paging import cut, fitting
+from runtime.paging import fitting
+from services.jobs.paging import cut
 from services.jobs.results.store import OutcomeStore
 from services.jobs.runs import visibility
 from services.jobs.runs.model import Target, newest_tasks, outcomes

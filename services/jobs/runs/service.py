@@ -17,8 +17,9 @@ from contracts.runs import Action, Counts, ListRuns, RetryRun, Run, RunRef, Runs
 from contracts.states import LIVE_RUN, RunState
 from runtime.bus import Bus
 from runtime.ids import run_id
+from runtime.paging import fitting
 from runtime.signing import Box, sha256
-from services.jobs.paging import fitting, last
+from services.jobs.paging import last
 from services.jobs.runs import model, variables
 from services.jobs.runs.checks import check, check_travels
 from services.jobs.runs.model import Fact, KeptParameter, RunRecord, Target, Wave, changed, shown, task_id

@@ -4,6 +4,7 @@ from contracts.edits import HostHistory, HostOrigins, ListHistory, host_history
 from contracts.hosts import HostRef
 from contracts.people import Principal
 from runtime.authorize import scopes
+from runtime.paging import fitting
 from services.resources.groups.reader import GroupReader
 from services.resources.history.model import told
 from services.resources.history.store import HistoryStore
@@ -19,8 +20,8 @@ class HistoryService:
     async def history(self, request: ListHistory, principal: Principal) -> HostHistory:
         await self._seen(request.host, principal)
         found = await self._history.page(request)
-        page = found[: request.limit]
-        return HostHistory(events=page, next=page[-1].id if len(found) > request.limit else "")
+        page = fitting(found[: request.limit])
+        return HostHistory(events=page, next=page[-1].id if len(found) > len(page) else "")
 
     async def origins(self, request: HostRef, principal: Principal) -> HostOrigins:
         found = await self._seen(request.host, principal)

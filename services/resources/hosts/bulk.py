@@ -1,5 +1,6 @@
 """Changing many hosts at once: one use case."""
 
+import msgspec
 import structlog
 
 from contracts.edits import BulkEdit, EditOutcome, HostEdit, HostEdits, edit_hosts
@@ -9,14 +10,18 @@ from contracts.people import Principal
 from runtime.authorize import scopes
 from runtime.bus import Bus
 from runtime.mongo import now
+from runtime.paging import MOST_PAGE_BYTES
 from services.resources.groups.reader import GroupReader
 from services.resources.history.model import Author
 from services.resources.hosts import model
 from services.resources.hosts.criteria import criteria
-from services.resources.hosts.editing import Edit, HostEditor, Manner
+from services.resources.hosts.editing import TOGETHER, Edit, HostEditor, Manner
 from services.resources.hosts.store import HostStore
 
 log = structlog.get_logger()
+
+_BESIDE_BYTES = 400
+"""Of an edit, beside its changes."""
 
 
 class BulkService:
@@ -36,10 +41,17 @@ class BulkService:
             return model.changed(host, model.asked_of_many(host, request), by=principal.name, at=now())
 
         manner = Manner(Author.person(principal.name), language.visible(), dry_run=request.dry_run)
-        edits = await self._editor.edit(page, decide, manner)
+        edits: list[Edit] = []
+        size = start = 0
+        while start < len(page) and size < MOST_PAGE_BYTES // 2:  # what is done must fit into the answer
+            some = await self._editor.edit(page[start : start + TOGETHER], decide, manner)
+            size += sum(len(msgspec.json.encode(edit.changes)) + _BESIDE_BYTES for edit in some)
+            start += TOGETHER
+            edits += some
         if not request.dry_run:
             await self._tell(edits, principal)
-        return HostEdits(hosts=[_told(each) for each in edits], next=page[-1] if len(found) > request.limit else "")
+        more = len(found) > min(start, request.limit)
+        return HostEdits(hosts=[_told(each) for each in edits], next=page[:start][-1] if more else "")
 
     async def _tell(self, edits: list[Edit], principal: Principal) -> None:
         changed = [edit.after for edit in edits if edit.changes]

@@ -1,5 +1,6 @@
 """What people do with hosts: look, and change what they entered. Each public method is one use case."""
 
+import asyncio
 import time
 
 import structlog
@@ -22,6 +23,7 @@ from runtime.audit import note
 from runtime.authorize import scopes
 from runtime.bus import Bus
 from runtime.mongo import now
+from runtime.paging import fitting
 from services.resources.groups.reader import GroupReader
 from services.resources.history.model import Author
 from services.resources.hosts import model
@@ -44,7 +46,8 @@ class HostService:
         heard_after = self._heard_after()
         found = await self._hosts.page(request, language, language.visible(), heard_after=at(heard_after))
         page = [model.with_presence(host, heard_after=heard_after) for host in found[: request.limit]]
-        return Hosts(hosts=page, next=page[-1].id if len(found) > request.limit else "")
+        fits = await asyncio.to_thread(fitting, page)
+        return Hosts(hosts=fits, next=fits[-1].id if len(found) > len(fits) else "")
 
     async def show(self, request: HostRef, principal: Principal) -> Host:
         visible = await self._groups.visible(scopes(principal, show_host.needs))

@@ -21,6 +21,7 @@ from contracts.imports import (
 from contracts.people import Principal
 from runtime import ids
 from runtime.mongo import now
+from runtime.paging import fitting
 from services.resources.imports.store import ImportStore
 
 log = structlog.get_logger()
@@ -77,8 +78,8 @@ class ImportService:
     async def rows(self, request: ListRows, _: Principal) -> Rows:
         await self._get(request.id)
         found = await self._imports.rows(request)
-        page = found[: request.limit]
-        return Rows(rows=[row for _, row in page], next=page[-1][0] if len(found) > request.limit else "")
+        page = fitting([row for _, row in found[: request.limit]])
+        return Rows(rows=page, next=found[len(page) - 1][0] if len(found) > len(page) else "")
 
     async def _go(self, request: ImportRef, state: ImportState) -> Import:
         found = await self._get(request.id)
