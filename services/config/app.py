@@ -71,9 +71,11 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
         await stores.prepare()
         health = HealthServer(bus, Pulse(database), host=settings.http_host, port=settings.http_port)
         async with Renderer() as renderer, bus, health:
+            script, reading = _scripts(settings, stores.scripts)
+            await script.lay_out_missing()
             answers = [
                 *_answers(stores, bus, renderer),
-                *_script_answers(settings, stores.scripts),
+                *script_endpoints(script, reading),
                 *audit_answers(stores.audit, NAME),
             ]
             await bus.serve(while_it_answers(answers), auditor=Trail(stores.audit, NAME, bus.instance))
@@ -97,11 +99,11 @@ def _answers(stores: Stores, bus: Bus, renderer: Renderer) -> list[Endpoint | Ag
     )
 
 
-def _script_answers(settings: Settings, store: ScriptStore) -> list[Endpoint | AgentEndpoint]:
+def _scripts(settings: Settings, store: ScriptStore) -> tuple[ScriptService, ScriptReading]:
     processes = Processes()
     checker = Checker(processes, shellcheck())
     reading = ScriptReading(store, checker, processes)
-    return script_endpoints(ScriptService(store, reading, checker, settings.depot), reading)
+    return ScriptService(store, reading, checker, settings.depot), reading
 
 
 @contextlib.asynccontextmanager

@@ -1,12 +1,16 @@
 """Stored scripts as files below the depot."""
 
+import secrets
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from contracts import scripts
 from contracts.agents import Language
-from contracts.scripts import Script, ScriptKind
+from contracts.scripts import CreateScript, Script, ScriptKind
 from contracts.tokens import BadToken
+from services.config.app import running
 from services.config.scripts.shelf import lay_out, place
 
 
@@ -31,3 +35,10 @@ def test_a_version_is_laid_out_once_and_whole(tmp_path):
     lay_out(tmp_path, script(), 1, "another")
     assert path.read_text() == "echo ä\n"
     assert [each.name for each in path.parent.iterdir()] == ["1"]
+
+
+async def test_what_is_stored_is_there_as_files_also_what_was_saved_elsewhere(ask, set_up, tmp_path):
+    name = f"s-{secrets.token_hex(4)}"
+    await ask(scripts.create_script, CreateScript(name=name, kind=ScriptKind.SYSTEM, text="echo hi\n"))
+    async with running(replace(set_up, depot=tmp_path)):
+        assert (tmp_path / "scripts" / "system" / name / "1").read_text() == "echo hi\n"

@@ -43,6 +43,15 @@ class ScriptService:
         """Below `depot`, if there is one, texts are laid out as files too."""
         self._store, self._reading, self._checker, self._depot = store, reading, checker, depot
 
+    async def lay_out_missing(self) -> None:
+        """Write what was saved through other instances, or before there was a depot here."""
+        if self._depot is None:
+            return
+        async for script, number, sha256 in self._store.every_version():
+            if not await asyncio.to_thread(shelf.place(self._depot, script, number).exists):
+                text = await self._store.text(sha256)
+                await asyncio.to_thread(shelf.lay_out, self._depot, script, number, text)
+
     async def create(self, request: CreateScript, by: Principal) -> StoredText:
         model.check_text(request.text)
         parameters.check(request.parameters)

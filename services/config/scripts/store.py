@@ -1,6 +1,6 @@
 """Scripts, versions and texts in MongoDB. A text is kept once, by its sha256, however many versions have it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -68,6 +68,14 @@ class ScriptStore:
         ids = [_id(name, number) for name, number in wanted]
         found = self._versions.find({"_id": {"$in": ids}}, {"script": 1, "number": 1, "sha256": 1})
         return {(each["script"], each["number"]): each["sha256"] async for each in found}
+
+    async def every_version(self) -> AsyncIterator[tuple[Script, int, str]]:
+        """Script, number and sha256 of all that is stored, script by script."""
+        async for document in self._scripts.find({"_id": {"$gt": ""}}).sort("_id", ASCENDING):
+            script = _script(document)
+            found = self._versions.find({"script": script.name}, {"number": 1, "sha256": 1}).sort("number", DESCENDING)
+            async for version in found:
+                yield script, version["number"], version["sha256"]
 
     async def text(self, sha256: str) -> str:
         return (await self.texts([sha256]))[sha256]
