@@ -328,6 +328,8 @@ start = Call(
     Run,
     needs="runs:start",
     http=post("/runs", status=201),
+    # Whether one is a secret may stand in the stored script only; the run shows the others.
+    conceals=("parameters",),
     summary="Run a script on hosts",
 )
 list_runs = Call(

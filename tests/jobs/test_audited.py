@@ -6,7 +6,7 @@ import pytest
 
 from contracts import runs
 from contracts.errors import Forbidden, Unavailable
-from contracts.runs import Parameter
+from contracts.runs import Parameter, StoredScript
 from tests.auditing import ended, refusing, rows
 from tests.jobs.rig import VIEWER
 from tests.servers import until
@@ -44,3 +44,12 @@ async def test_who_may_not_start_runs_is_in_it(jobs):
         return [(row["kind"], row["who"]["name"]) for row in await rows(jobs.database)] == [("denied", "vic")]
 
     await until(written, "the denial is written")
+
+
+async def test_a_value_that_only_the_stored_script_calls_a_secret_is_not_in_it(jobs):
+    jobs.known("a")
+    jobs.shelf.texts["install"] = "true"
+    given = Parameter(name="token", value="s3cret-value")
+    await jobs.start("a", script="", stored=StoredScript(name="install"), parameters=(given,))
+    await until(lambda: ended(jobs.database, SUBJECT), "how it ended is written")
+    assert "s3cret-value" not in str(await rows(jobs.database))

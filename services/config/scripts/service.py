@@ -25,6 +25,7 @@ from contracts.scripts import (
     VersionState,
 )
 from runtime import revisions
+from runtime.audit import note
 from runtime.authorize import scopes
 from services.config.clock import now
 from services.config.scripts import model, parameters, rights, shelf
@@ -78,6 +79,7 @@ class ScriptService:
             version = msgspec.structs.replace(version, lint=lint, by=by.name, at=now())
             after = model.with_version(before, version)
             if await self._store.save(before, after, version, request.text):
+                note(before=before, after=after)
                 return await self._saved(after, version, request.text, by)
         raise _busy(request.name)
 
@@ -88,6 +90,7 @@ class ScriptService:
             if after.tags != before.tags:
                 _check_retag(before, after, by)
             if after is before or await self._store.change(before, after):
+                note(before=before, after=after)
                 return after
         raise _busy(request.name)
 
@@ -126,6 +129,7 @@ class ScriptService:
                 lint = await self._checker.check(await self._store.text(version.sha256), version.language)
                 model.check_clean(before, version, lint)
             if await self._store.move(before, after, version.number, to, lint):
+                note(before=before, after=after)
                 log.info("script.moved", script=after.name, version=version.number, to=to, by=by.name)
                 return after
         raise _busy(request.name)
