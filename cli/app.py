@@ -28,6 +28,7 @@ from cli.commands.template import template_group
 from cli.commands.tokens import join_token_group, token_group
 from cli.commands.topology import attribute_group, topology_group
 from cli.commands.variables import var_group
+from cli.commands.virtual import virtual_group
 from cli.exits import Exit
 from cli.session import context_option
 
@@ -120,6 +121,7 @@ for command in (
     attribute_group,
     import_group,
     source_group,
+    virtual_group,
     group_group,
     file_group,
     account_group,

@@ -20,12 +20,13 @@ from contracts import (
     templates,
     topology,
     variables,
+    virtual,
 )
 from contracts.kinds import Call, Event
 
 SPEAKERS: tuple[ModuleType, ...] = (
     *(people, roles, sessions),
-    *(hosts, topology, edits, imports, groups),
+    *(hosts, topology, edits, imports, virtual, groups),
     *(accounts, scripts, script_search, files, variables, templates),
     *(runs, audit),
 )

@@ -59,6 +59,8 @@ from services.resources.targets.service import TargetService
 from services.resources.targets.store import TargetStore
 from services.resources.topology.service import TopologyService
 from services.resources.topology.store import PlaceStore
+from services.resources.virtual.service import VirtualService
+from services.resources.virtual.store import VirtualStore
 
 log = structlog.get_logger()
 
@@ -109,6 +111,7 @@ class Stores:
         self.editor = HostEditor(database, self.hosts, self.history, self.places, self.attributes)
         self.imports = ImportStore(database)
         self.sources = SourceStore(database)
+        self.virtual = VirtualStore(database)
         self.ending = Ending(database, self.hosts, self.revocations, self.history)
         self.integrations = IntegrationStore(database, self.revocations)
         self.presence = PresenceStore(database, rewrite_s=window_s / MISSED_BEATS / 2)
@@ -127,7 +130,7 @@ class Stores:
 
     async def prepare(self) -> None:
         rooms = (
-            *(self.audit, self.hosts, self.history, self.imports, self.sources, self.groups),
+            *(self.audit, self.hosts, self.history, self.imports, self.sources, self.virtual, self.groups),
             *(self.tokens, self.challenges, self.revocations),
         )
         for each in rooms:
@@ -189,6 +192,7 @@ def _answers(
             attributes=AttributeService(stores.attributes, stores.groups),
             imports=ImportService(stores.imports, worker.wake),
             sources=sources,
+            virtual=VirtualService(stores.virtual, stores.hosts, groups),
             group=GroupService(stores.groups, stores.members, groups),
             membership=MembershipService(stores.members, groups),
             targets=TargetService(stores.targets, groups, window_s=window_s),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from contracts import edits, groups, hosts, imports, people, topology
+from contracts import edits, groups, hosts, imports, people, topology, virtual
 from contracts.agents import AgentCall
 from contracts.hosts import RenewCredentials
 from runtime.bus import AgentEndpoint, Endpoint, answer, answer_agent
@@ -20,6 +20,7 @@ from services.resources.revocations.service import RevocationService
 from services.resources.sources.service import SourceService
 from services.resources.targets.service import TargetService
 from services.resources.topology.service import TopologyService
+from services.resources.virtual.service import VirtualService
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class UseCases:
     attributes: AttributeService
     imports: ImportService
     sources: SourceService
+    virtual: VirtualService
     group: GroupService
     membership: MembershipService
     targets: TargetService
@@ -41,6 +43,10 @@ class UseCases:
 
 
 def endpoints(of: UseCases) -> list[Endpoint | AgentEndpoint]:
+    return [*_hosts(of), *_places(of), *_from_elsewhere(of), *_groups(of), *_joining(of)]
+
+
+def _hosts(of: UseCases) -> list[Endpoint]:
     return [
         answer(hosts.list_hosts, of.host.list),
         answer(hosts.show_host, of.host.show),
@@ -49,6 +55,13 @@ def endpoints(of: UseCases) -> list[Endpoint | AgentEndpoint]:
         answer(edits.edit_hosts, of.bulk.edit),
         answer(edits.host_history, of.history.history),
         answer(edits.host_origins, of.history.origins),
+        answer(hosts.resolve_targets, of.targets.resolve),
+        answer(hosts.list_join_tokens, of.tokens.list),
+    ]
+
+
+def _places(of: UseCases) -> list[Endpoint]:
+    return [
         answer(topology.list_places, of.places.list),
         answer(topology.show_place, of.places.show),
         answer(topology.create_place, of.places.create),
@@ -58,6 +71,11 @@ def endpoints(of: UseCases) -> list[Endpoint | AgentEndpoint]:
         answer(topology.declare_attribute, of.attributes.declare),
         answer(topology.change_attribute, of.attributes.change),
         answer(topology.delete_attribute, of.attributes.delete),
+    ]
+
+
+def _from_elsewhere(of: UseCases) -> list[Endpoint]:
+    return [
         answer(imports.begin_import, of.imports.begin),
         answer(imports.add_piece, of.imports.add),
         answer(imports.plan_import, of.imports.plan),
@@ -69,6 +87,14 @@ def endpoints(of: UseCases) -> list[Endpoint | AgentEndpoint]:
         answer(imports.show_source, of.sources.show),
         answer(imports.list_sources, of.sources.list),
         answer(imports.run_source, of.sources.run),
+        answer(virtual.report_virtual, of.virtual.report),
+        answer(virtual.list_virtual, of.virtual.list),
+        answer(virtual.count_virtual, of.virtual.count),
+    ]
+
+
+def _groups(of: UseCases) -> list[Endpoint]:
+    return [
         answer(groups.list_groups, of.group.list),
         answer(groups.show_group, of.group.show),
         answer(groups.create_group, of.group.create),
@@ -79,9 +105,12 @@ def endpoints(of: UseCases) -> list[Endpoint | AgentEndpoint]:
         answer(groups.list_members, of.membership.members),
         answer(groups.preview_expression, of.membership.preview),
         answer(groups.groups_of_hosts, of.membership.of_hosts),
-        answer(hosts.resolve_targets, of.targets.resolve),
+    ]
+
+
+def _joining(of: UseCases) -> list[Endpoint | AgentEndpoint]:
+    return [
         answer(hosts.create_join_token, of.tokens.create),
-        answer(hosts.list_join_tokens, of.tokens.list),
         answer(hosts.withdraw_join_token, of.tokens.withdraw),
         answer(hosts.ask_challenge, of.enrolment.challenge),
         answer(hosts.enrol, of.enrolment.enrol),

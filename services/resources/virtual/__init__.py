@@ -1,0 +1,1 @@
+"""Virtual machines and database instances of hosts, from the reports of collectors."""
