@@ -15,7 +15,9 @@ AccountName = Annotated[str, Meta(pattern=r"^[a-z_][a-z0-9_.-]{0,31}" + END)]
 """An alias, or the name of an OS user. Never a number: to an operating system `0` is root."""
 OsUser = Annotated[str, Meta(pattern=r"^([a-z_][a-z0-9_.-]{0,31})?" + END)]
 """Empty: whatever the agent itself runs as."""
-IntegrationName = Annotated[str, Meta(pattern=r"^i-[a-z0-9_-]{1,62}" + END)]
+EVERY_INTEGRATION = "*"
+IntegrationName = Annotated[str, Meta(pattern=r"^(i-[a-z0-9_-]{1,62}|\*)" + END)]
+"""Or EVERY_INTEGRATION."""
 Description = Annotated[str, Meta(max_length=2000)]
 RoleNames = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...], Meta(max_length=64)]
 PersonNames = Annotated[tuple[Name, ...], Meta(max_length=500)]

@@ -20,6 +20,7 @@ from services.config.endpoints import endpoints, script_endpoints
 from services.config.files.service import FileService
 from services.config.files.store import FileStore
 from services.config.memberships import Memberships
+from services.config.naming import GroupNaming
 from services.config.scripts.checking import Checker, shellcheck
 from services.config.scripts.processes import Processes
 from services.config.scripts.reading import ScriptReading
@@ -89,6 +90,7 @@ def _answers(stores: Stores, bus: Bus, renderer: Renderer) -> list[Endpoint | Ag
     effective = EffectiveService(stores.variables, memberships)
     templates = TemplateService(stores.templates, renderer)
     return endpoints(
+        GroupNaming(stores.accounts, stores.variables),
         AccountService(stores.accounts),
         FileService(stores.files),
         variables,

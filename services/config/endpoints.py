@@ -1,9 +1,11 @@
 """Which contract each use case fulfils."""
 
 from contracts import accounts, files, script_search, scripts, templates, variables
+from contracts.groups import uses_of_group
 from runtime.bus import AgentEndpoint, Endpoint, answer
 from services.config.accounts.service import AccountService
 from services.config.files.service import FileService
+from services.config.naming import GroupNaming
 from services.config.scripts.reading import ScriptReading
 from services.config.scripts.service import ScriptService
 from services.config.templates.previews import PreviewService
@@ -14,6 +16,7 @@ from services.config.variables.service import VariableService
 
 
 def endpoints(
+    naming: GroupNaming,
     account: AccountService,
     file: FileService,
     variable: VariableService,
@@ -23,6 +26,7 @@ def endpoints(
     preview: PreviewService,
 ) -> list[Endpoint | AgentEndpoint]:
     return [
+        answer(uses_of_group("config"), naming.uses),
         answer(accounts.list_accounts, account.list),
         answer(accounts.show_account, account.show),
         answer(accounts.create_account, account.create),

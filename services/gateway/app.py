@@ -128,9 +128,9 @@ async def _parts(settings: Settings, signer: Signer, database: Database, bus: Bu
     store, session_store = PeopleStore(database), SessionStore(database)
     failures, token_store = FailureStore(database), TokenStore(database)
     checkpoints, rows = CheckpointStore(database), AuditStore(database)
-    for each in (guard, store, session_store, failures, token_store, checkpoints, rows):
-        await each.prepare()
     role_store, lockout = RoleStore(database), Lockout(failures)
+    for each in (guard, store, role_store, session_store, failures, token_store, checkpoints, rows):
+        await each.prepare()
     passwords = await Passwords.with_hasher(PasswordHasher())
     people = People(store, role_store, guard, passwords)
     notary = Notary(bus, checkpoints, signer, every_s=settings.audit_checkpoint_s, file=settings.audit_file)

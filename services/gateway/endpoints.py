@@ -4,6 +4,7 @@ from contracts import audit as audit_contract
 from contracts import people as contract
 from contracts import roles as roles_contract
 from contracts import sessions as sessions_contract
+from contracts.groups import uses_of_group
 from runtime.bus import Endpoint, answer
 from services.gateway.audit.service import AuditService
 from services.gateway.people.people import People
@@ -33,6 +34,7 @@ def endpoints(
         answer(contract.enable_person, people.enable),
         answer(contract.set_password, people.set_password),
         answer(contract.change_own_password, own_password.change),
+        answer(uses_of_group("gateway"), roles.uses_of_group),
         answer(roles_contract.list_roles, roles.list),
         answer(roles_contract.show_role, roles.show),
         answer(roles_contract.create_role, roles.create),

@@ -26,6 +26,7 @@ from services.resources.endpoints import UseCases, endpoints
 from services.resources.enrolment.credentials import Credentials
 from services.resources.enrolment.service import EnrolmentService, Told
 from services.resources.enrolment.store import AdmissionStore, ChallengeStore
+from services.resources.groups.keepers import Keepers
 from services.resources.groups.members import MemberStore
 from services.resources.groups.membership import MembershipService
 from services.resources.groups.reader import GroupReader
@@ -193,7 +194,7 @@ def _answers(
             imports=ImportService(stores.imports, worker.wake),
             sources=sources,
             virtual=VirtualService(stores.virtual, stores.hosts, groups),
-            group=GroupService(stores.groups, stores.members, groups),
+            group=GroupService(stores.groups, stores.members, groups, Keepers(bus)),
             membership=MembershipService(stores.members, groups),
             targets=TargetService(stores.targets, groups, window_s=window_s),
             tokens=JoinTokenService(stores.tokens, stores.places, idcs=told.relays),

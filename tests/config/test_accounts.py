@@ -214,14 +214,17 @@ async def test_a_name_that_is_no_alias_is_for_those_who_define_accounts(resolve)
 
 
 async def test_without_a_name_it_is_the_agents_own(ask, resolve):
-    found = await resolve("", OPERATOR)
-    assert (found.alias, found.os_user) == ("agent", "")
-    await refused(resolve("", PROGRAM), Forbidden, "account.not_granted")
-    await ask(accounts.change_account, ChangeAccount(alias="agent", roles=("admin",)))
+    for by in (OPERATOR, PROGRAM):
+        found = await resolve("", by)
+        assert (found.alias, found.os_user) == ("agent", "")
+    before = await ask(accounts.show_account, AccountRef(alias="agent"))
+    await ask(accounts.change_account, ChangeAccount(alias="agent", roles=("admin",), integrations=()))
     try:
-        await refused(resolve("", OPERATOR), Forbidden, "account.not_granted")
+        for by in (OPERATOR, PROGRAM):
+            await refused(resolve("", by), Forbidden, "account.not_granted")
     finally:
-        await ask(accounts.change_account, ChangeAccount(alias="agent", roles=("admin", "operator")))
+        given = ChangeAccount(alias="agent", roles=before.roles, integrations=before.integrations)
+        await ask(accounts.change_account, given)
 
 
 async def test_a_grants_scope_bounds_the_accounts_it_may_use(make, resolve):

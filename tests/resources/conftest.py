@@ -3,18 +3,32 @@
 import contextlib
 import json
 import secrets
+from typing import ClassVar
 
 import pytest_asyncio
 
 from bootstrap import environment
 from bootstrap.environment import Addresses
+from contracts.groups import GroupUses, uses_of_group
 from contracts.hosts import HostFacts
+from runtime.bus import answer
 from runtime.mongo import connect
 from runtime.settings import load
 from services.resources.app import running
 from services.resources.settings import Settings
 from tests.conftest import service_bus
 from tests.resources.people import Agent, Asker, Keys
+
+
+class Keeping:
+    """What other services say of groups."""
+
+    named: ClassVar[dict[str, str]] = {}
+    """Group → what names it."""
+
+    @classmethod
+    async def uses(cls, request, _):
+        return GroupUses(uses=(cls.named[request.name],) if request.name in cls.named else ())
 
 
 def settings(nats, mongo_url, database, **more):
@@ -33,6 +47,9 @@ async def service(nats, mongo_url, *, instances=2, **more):
             asked = settings(nats, mongo_url, name, **more)
             services = [await stack.enter_async_context(running(asked)) for _ in range(instances)]
             bus = await stack.enter_async_context(service_bus(nats, "gateway"))
+            config = await stack.enter_async_context(service_bus(nats, "config"))
+            for keeper in (bus, config):
+                await keeper.serve([answer(uses_of_group(keeper.name), Keeping.uses)])
             yield Asker(bus, database, services)
     finally:
         await database.client.drop_database(name)

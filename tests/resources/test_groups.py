@@ -19,6 +19,7 @@ from contracts.groups import (
 )
 from contracts.hosts import ChangeHost, HostState, RevokeHost
 from contracts.topology import AttributeRef, AttributeType, DeclareAttribute, PlaceKind, PlaceRef
+from tests.resources.conftest import Keeping
 from tests.resources.people import OPERATOR, VIEWER
 
 
@@ -76,8 +77,8 @@ async def test_hosts_that_end_leave_their_groups(ask):
 
 async def test_a_host_that_does_not_exist_is_told_and_nothing_is_made(ask):
     host = await ask.host()
-    error = await refused(Invalid, "group.unknown_host", ask.group("web", hosts=(host, "h-none", "*", "a\x00b")))
-    assert error.details["unknown"] == ["h-none", "*", "a\x00b"]
+    error = await refused(Invalid, "group.unknown_host", ask.group("web", hosts=(host, "h-none", "*")))
+    assert error.details["unknown"] == ["h-none", "*"]
     await refused(NotFound, "group.unknown", ask(groups.show_group, GroupRef(name="web")))
 
 
@@ -226,10 +227,19 @@ async def test_a_group_that_others_use_is_not_deleted(ask):
     await ask.group("b", groups=("a",))
     await ask.group("c", expression="not group(a)")
     error = await refused(Conflict, "group.in_use", ask(groups.delete_group, GroupRef(name="a")))
-    assert error.details["groups"] == ["b", "c"]
+    assert error.details["uses"] == ["b", "c"]
     for name in ("b", "c", "a"):
         await ask(groups.delete_group, GroupRef(name=name))
     await refused(NotFound, "group.unknown", ask(groups.delete_group, GroupRef(name="a")))
+
+
+async def test_a_group_that_other_services_name_is_not_deleted(ask, monkeypatch):
+    await ask.group("a")
+    monkeypatch.setitem(Keeping.named, "a", "the account deploy")
+    error = await refused(Conflict, "group.in_use", ask(groups.delete_group, GroupRef(name="a")))
+    assert "a is used by the account deploy" in error.message
+    monkeypatch.delitem(Keeping.named, "a")
+    await ask(groups.delete_group, GroupRef(name="a"))
 
 
 async def test_what_a_group_speaks_of_is_not_deleted(ask):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from contracts.accounts import AGENT, ROOT, Account, ResolvedAccount
+from contracts.accounts import AGENT, EVERY_INTEGRATION, ROOT, Account, ResolvedAccount
 from contracts.errors import Conflict, Forbidden, Invalid
 from contracts.people import Principal
 from contracts.permissions import Scope
@@ -28,7 +28,7 @@ def check(account: Account, principal: Principal, scopes: Sequence[Scope]) -> No
 
 def _granted(account: Account, principal: Principal) -> bool:
     if principal.kind == "integration":
-        return principal.name in account.integrations
+        return not {principal.name, EVERY_INTEGRATION}.isdisjoint(account.integrations)
     if principal.kind != "person":
         return False
     return principal.name in account.people or not set(principal.roles).isdisjoint(account.roles)

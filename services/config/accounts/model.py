@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET
 
-from contracts.accounts import AGENT, ROOT, Account, ChangeAccount, CreateAccount
+from contracts.accounts import AGENT, EVERY_INTEGRATION, ROOT, Account, ChangeAccount, CreateAccount
 from contracts.permissions import EVERYTHING, Role, Scope
 
 _SETS = ("roles", "people", "integrations", "groups", "default_for")
@@ -21,6 +21,7 @@ def built_in(at: datetime) -> tuple[Account, ...]:
             os_user="",
             description="Whatever the agent itself runs as. Used when a run names none and no group has a default.",
             roles=(Role.ADMIN, Role.OPERATOR),
+            integrations=(EVERY_INTEGRATION,),
             built_in=True,
             revision=1,
             changed_by="drover",

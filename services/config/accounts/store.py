@@ -34,6 +34,7 @@ class AccountStore:
         await self._accounts.create_indexes(
             [
                 IndexModel([("os_user", ASCENDING), ("_id", ASCENDING)]),
+                IndexModel([("groups", ASCENDING)]),
                 IndexModel(
                     [("default_for", ASCENDING)], name=_ONE_DEFAULT, unique=True, partialFilterExpression=_HAS_DEFAULT
                 ),
@@ -63,6 +64,11 @@ class AccountStore:
     async def defaults(self) -> list[Account]:
         """Those that are a default of some group."""
         return [_account(document) async for document in self._accounts.find(_HAS_DEFAULT)]
+
+    async def naming(self, group: str) -> list[str]:
+        """Aliases of those that are bound to the group, or its default."""
+        found = self._accounts.find({"$or": [{"groups": group}, {"default_for": group}]}, {"_id": 1})
+        return sorted([document["_id"] async for document in found])
 
     async def add(self, account: Account) -> None:
         """Raises AliasTaken and DefaultTaken."""

@@ -50,6 +50,9 @@ class VariableStore:
         found = self._newest.find({"_id": {"$in": list(scopes)}}, {"terms": 0, "text": 0})
         return {each["_id"]: self._record(each["_id"], each) for each in await found.to_list(None)}
 
+    async def has_keys(self, scope: str) -> bool:
+        return await self._newest.find_one({"_id": scope, "keys": {"$gt": 0}}, {"_id": 1}) is not None
+
     async def version(self, scope: Scope, revision: int) -> Record | None:
         found = await self._versions.find_one({"scope": str(scope), "revision": revision})
         return self._record(str(scope), found) if found else None

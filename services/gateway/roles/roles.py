@@ -7,6 +7,7 @@ import structlog
 from msgspec import UNSET
 
 from contracts.errors import Conflict
+from contracts.groups import GroupRef, GroupUses
 from contracts.people import Principal
 from contracts.roles import ChangeRole, CreateRole, ListRoles, RoleDefinition, RoleRef
 from contracts.roles import Roles as RolesPage
@@ -30,6 +31,9 @@ class Roles:
 
     async def show(self, request: RoleRef, _: Principal) -> RoleDefinition:
         return model.BUILT_IN.get(request.name) or await self._store.get(request.name)
+
+    async def uses_of_group(self, request: GroupRef, _: Principal) -> GroupUses:
+        return GroupUses(uses=tuple(f"the role {name}" for name in await self._store.naming(request.name)))
 
     async def create(self, request: CreateRole, principal: Principal) -> RoleDefinition:
         if request.name in model.BUILT_IN:

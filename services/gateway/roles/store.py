@@ -17,6 +17,13 @@ class RoleStore:
     def __init__(self, database: Database) -> None:
         self._roles = database["roles"]
 
+    async def prepare(self) -> None:
+        await self._roles.create_index("scope.groups")
+
+    async def naming(self, group: str) -> list[str]:
+        """Roles that the group bounds."""
+        return sorted([each["_id"] async for each in self._roles.find({"scope.groups": group}, {"_id": 1})])
+
     async def add(self, role: RoleDefinition) -> None:
         """Raises Conflict if the name is taken."""
         try:

@@ -91,12 +91,12 @@ def refuse_cycle(group: Group, uses: Iterable[str], catalogue: Catalogue) -> Non
 
 
 def refuse_used(name: str, users: Sequence[str]) -> None:
-    """Raises Conflict if other groups use this one."""
+    """Raises Conflict if anything uses this group."""
     if users:
         raise Conflict(
             "group.in_use",
             f"{name} is used by {_some(users)}. Take it out of them first.",
-            {"groups": list(users)},
+            {"uses": list(users)},
         )
 
 

@@ -14,6 +14,7 @@ from runtime.mongo import now
 from services.resources.expressions.tree import groups as named_in
 from services.resources.groups import model
 from services.resources.groups.catalogue import Catalogue, Stored
+from services.resources.groups.keepers import Keepers
 from services.resources.groups.members import MemberStore
 from services.resources.groups.reader import GroupReader
 from services.resources.groups.store import GroupStore, new_key
@@ -28,8 +29,8 @@ class GroupService:
     """Who may change a group decides over who may see and do what, wherever a scope names it. So changing any group
     needs a grant that no business and no group bounds."""
 
-    def __init__(self, store: GroupStore, members: MemberStore, reader: GroupReader) -> None:
-        self._store, self._members, self._reader = store, members, reader
+    def __init__(self, store: GroupStore, members: MemberStore, reader: GroupReader, keepers: Keepers) -> None:
+        self._store, self._members, self._reader, self._keepers = store, members, reader, keepers
 
     async def list(self, request: ListGroups, principal: Principal) -> Groups:
         seen = scopes(principal, READ)
@@ -71,6 +72,7 @@ class GroupService:
 
     async def delete(self, request: GroupRef, principal: Principal) -> Group:
         await self._refuse_unseen(request.name, principal)
+        model.refuse_used(request.name, await self._keepers.uses(request.name))
 
         def check(catalogue: Catalogue) -> Stored:
             stored = model.stored(catalogue, request.name)
