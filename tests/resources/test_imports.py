@@ -26,6 +26,7 @@ from contracts.imports import (
 from contracts.people import Principal
 from contracts.permissions import Grant, Scope
 from contracts.topology import AttributeType, DeclareAttribute
+from runtime.mongo import now
 from tests.resources.people import ADMIN, OPERATOR
 from tests.servers import until
 
@@ -294,6 +295,20 @@ async def test_text_comes_in_pieces_in_any_order_and_again(ask):
         with pytest.raises(Conflict):
             await ask(call, ImportRef(id=name))
     assert await ask.database["import_pieces"].count_documents({}) == 0
+
+
+async def test_an_import_whose_instance_died_is_begun_anew(ask):
+    text = "hostname,idc\n" + "".join(f"h{n},js\n" for n in range(700))
+    await applied(ask, text.replace("h699,js\n", ""))
+    name = await begun(ask, text)
+    past = {"holder": "gone", "until": now()}
+    await ask.database["leases"].update_one({"_id": "imports"}, {"$set": past})
+    row = {"_id": f"{name}:00000002:", "import": name, "line": 2, "outcome": "new"}
+    await ask.database["import_rows"].insert_one(row)
+    await ask.database["imports"].update_one({"_id": name}, {"$set": {"state": "applying"}})
+    done = await ended(ask, name)
+    assert counts(done) == {"rows": 700, "new": 1, "unchanged": 699, "done": 1}
+    assert [each.line for each in await rows(ask, done)] == [701]
 
 
 async def test_two_imports_at_once_make_no_host_twice(ask):

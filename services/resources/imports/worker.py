@@ -72,7 +72,7 @@ class ImportWorker:
                 return
             renewing = asyncio.create_task(self._renew(), name="imports: lease")
             try:
-                await (self._fetch if work.state is ImportState.FETCHING else self._do)(work)
+                await self._work(work)
             finally:
                 await ended(renewing)
 
@@ -80,6 +80,17 @@ class ImportWorker:
         while True:
             await asyncio.sleep(LEASE_S / 4)
             await self._leases.hold(LEASE, LEASE_S)
+
+    async def _work(self, work: Import) -> None:
+        """A crash ends the import, or it would keep all others waiting for ever; without MongoDB it is begun anew."""
+        try:
+            await (self._fetch if work.state is ImportState.FETCHING else self._do)(work)
+        except PyMongoError:
+            raise
+        except Exception:
+            log.exception("import.crashed", id=work.id)
+            crash = ServiceError()
+            await self._ended(work, ImportState.FAILED, Comparison(self._stores, work), crash.reason, crash.message)
 
     async def _do(self, work: Import) -> None:
         imports = self._stores.imports
@@ -89,6 +100,9 @@ class ImportWorker:
         try:
             async for rows in comparison.run(await imports.text(work.id)):
                 await imports.put_rows(work.id, rows)
+                if not await self._leases.hold(LEASE, LEASE_S):  # too slow: another instance has begun it anew
+                    log.warning("import.lease_lost", id=work.id)
+                    return
         except ServiceError as error:
             state, reason, message = ImportState.FAILED, error.reason, error.message
         await self._ended(work, state, comparison, reason, message)
