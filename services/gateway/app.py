@@ -116,7 +116,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             await bus.serve(while_it_answers(answers), auditor=parts.trail)
             history = History(bus.connection, EVENTS.name)
             await history.start()
-            app = application(bus, history, parts, secure=tls is not None)
+            # Every contract is looked at, for its route and for the API document: too long for the loop.
+            app = await asyncio.to_thread(application, bus, history, parts, secure=tls is not None)
             async with background("checkpoints", parts.notary.run()), _listening(app, settings, tls) as address:
                 yield address
     finally:
