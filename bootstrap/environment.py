@@ -45,9 +45,11 @@ def jobs(trust: Trust, addresses: Addresses, http_port: int) -> dict[str, str]:
     }
 
 
-def config(trust: Trust, addresses: Addresses, http_port: int) -> dict[str, str]:
+def config(trust: Trust, addresses: Addresses, http_port: int, *, depot: str = "") -> dict[str, str]:
+    """`depot`: the folder of the instance that has it."""
     return _service("config", trust, addresses, http_port) | {
         "CONFIG_SECRETS_KEY_FILE": str(trust.config_at_rest_key),
+        **({"CONFIG_DEPOT": depot} if depot else {}),
     }
 
 

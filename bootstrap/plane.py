@@ -114,7 +114,7 @@ def _environment(plane: Plane, made: Trust) -> dict[str, str]:
     return {
         **environment.resources(made, addresses, plane.ports.resources),
         "RESOURCES_HEARTBEAT_S": str(HEARTBEAT_S),
-        **environment.config(made, addresses, plane.ports.config),
+        **environment.config(made, addresses, plane.ports.config, depot=str(plane.state.depot)),
         **environment.jobs(made, addresses, plane.ports.jobs_1),
         **environment.gateway(
             made,

@@ -57,7 +57,7 @@ class Plane:
         environments = {
             "resources": environment.resources(trust, addresses, self.ports["resources"])
             | {"RESOURCES_SOURCE_HOSTS": "127.0.0.1"},
-            "config": environment.config(trust, addresses, self.ports["config"]),
+            "config": environment.config(trust, addresses, self.ports["config"], depot=str(self.folder / "depot")),
             "jobs-1": environment.jobs(trust, addresses, self.ports["jobs-1"]) | SMALL,
             "jobs-2": environment.jobs(trust, addresses, self.ports["jobs-2"]) | SMALL,
             "gateway": environment.gateway(

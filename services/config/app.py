@@ -73,9 +73,11 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
         health = HealthServer(bus, Pulse(database), host=settings.http_host, port=settings.http_port)
         async with Renderer() as renderer, bus, health:
             script, reading = _scripts(settings, stores.scripts)
-            await script.lay_out_missing()
+            template = TemplateService(stores.templates, renderer, settings.depot)
+            for each in (script, template):
+                await each.lay_out_missing()
             answers = [
-                *_answers(stores, bus, renderer),
+                *_answers(stores, bus, renderer, template),
                 *script_endpoints(script, reading),
                 *audit_answers(stores.audit, NAME),
             ]
@@ -84,11 +86,12 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
             yield bus
 
 
-def _answers(stores: Stores, bus: Bus, renderer: Renderer) -> list[Endpoint | AgentEndpoint]:
+def _answers(
+    stores: Stores, bus: Bus, renderer: Renderer, templates: TemplateService
+) -> list[Endpoint | AgentEndpoint]:
     memberships = Memberships(bus)
     variables = VariableService(stores.variables, memberships)
     effective = EffectiveService(stores.variables, memberships)
-    templates = TemplateService(stores.templates, renderer)
     return endpoints(
         GroupNaming(stores.accounts, stores.variables),
         AccountService(stores.accounts),

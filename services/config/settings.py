@@ -13,7 +13,7 @@ class Settings(ServiceSettings):
     """Base64 of the 32 bytes that encrypt secret values at rest. Give it as CONFIG_SECRETS_KEY_FILE."""
 
     depot: Path | None = None
-    """The depot's folder, on the disk of this instance: stored scripts are laid out below it as files too."""
+    """The depot's folder, on the disk of this instance: stored scripts and templates are laid out below it too."""
 
     @property
     def box(self) -> Box:

@@ -1,5 +1,5 @@
 """Stored scripts: texts that never change, their versions and states, and what runs when one is asked for.
 
 `model`, `rights` and `parameters` are pure; `checking` asks the checkers; `comparing` and `searching` read texts;
-`shelf` lays texts out as files; `store` keeps them, `service` and `reading` hold the use cases.
+`store` keeps them, `service` and `reading` hold the use cases.
 """

@@ -27,8 +27,9 @@ from contracts.scripts import (
 from runtime import revisions
 from runtime.audit import note
 from runtime.authorize import scopes
+from services.config import shelf
 from services.config.clock import now
-from services.config.scripts import model, parameters, rights, shelf
+from services.config.scripts import model, parameters, rights
 from services.config.scripts.checking import Checker
 from services.config.scripts.reading import ScriptReading
 from services.config.scripts.rights import CHANGE, START, VET
@@ -49,9 +50,9 @@ class ScriptService:
         if self._depot is None:
             return
         async for script, number, sha256 in self._store.every_version():
-            if not await asyncio.to_thread(shelf.place(self._depot, script, number).exists):
-                text = await self._store.text(sha256)
-                await asyncio.to_thread(shelf.lay_out, self._depot, script, number, text)
+            path = shelf.of_script(self._depot, script, number)
+            if not await asyncio.to_thread(path.exists):
+                await asyncio.to_thread(shelf.lay_out, path, await self._store.text(sha256))
 
     async def create(self, request: CreateScript, by: Principal) -> StoredText:
         model.check_text(request.text)
@@ -166,7 +167,8 @@ class ScriptService:
         log.info("script.saved", script=script.name, version=version.number, sha256=version.sha256, by=by.name)
         if self._depot is not None:
             try:
-                await asyncio.to_thread(shelf.lay_out, self._depot, script, version.number, text)
+                path = shelf.of_script(self._depot, script, version.number)
+                await asyncio.to_thread(shelf.lay_out, path, text)
             except OSError as error:
                 log.error("script.not_laid_out", script=script.name, version=version.number, error=str(error))
         return StoredText(script=script, version=version, text=text)

@@ -1,5 +1,8 @@
 """What people do with templates: keep them. Each public method is one use case."""
 
+import asyncio
+from pathlib import Path
+
 import structlog
 
 from contracts.people import Principal
@@ -13,7 +16,7 @@ from contracts.templates import (
     TemplateVersions,
 )
 from runtime.audit import note
-from services.config import clock
+from services.config import clock, shelf
 from services.config.templates import model
 from services.config.templates.rendering import Renderer
 from services.config.templates.store import TemplateStore
@@ -25,8 +28,15 @@ TRIES = 5
 
 
 class TemplateService:
-    def __init__(self, templates: TemplateStore, renderer: Renderer) -> None:
-        self._templates, self._renderer = templates, renderer
+    def __init__(self, templates: TemplateStore, renderer: Renderer, depot: Path | None) -> None:
+        """Below `depot`, if there is one, texts are laid out as files too."""
+        self._templates, self._renderer, self._depot = templates, renderer, depot
+
+    async def lay_out_missing(self) -> None:
+        """Write what was saved through other instances, or before there was a depot here."""
+        if self._depot is not None:
+            async for template in self._templates.every_version():
+                await asyncio.to_thread(shelf.lay_out, _path(self._depot, template), template.text)
 
     async def list(self, request: ListTemplates, _: Principal) -> Templates:
         found = await self._templates.page(request)
@@ -49,7 +59,15 @@ class TemplateService:
         if after is not before:
             note(before=before, after=after)
             log.info("template.saved", template=after.name, revision=after.revision, by=principal.name)
+            await self._lay_out(after)
         return after
+
+    async def _lay_out(self, template: Template) -> None:
+        if self._depot is not None:
+            try:
+                await asyncio.to_thread(shelf.lay_out, _path(self._depot, template), template.text)
+            except OSError as error:
+                log.error("template.not_laid_out", template=template.name, revision=template.revision, error=str(error))
 
     async def versions(self, request: ListTemplateVersions, _: Principal) -> TemplateVersions:
         found = await self._templates.versions(request.name, request.after, request.limit + 1)
@@ -64,3 +82,7 @@ class TemplateService:
         if found is None:
             raise model.unknown(name, revision)
         return found
+
+
+def _path(depot: Path, template: Template) -> Path:
+    return shelf.of_template(depot, template.name, template.revision)

@@ -3,7 +3,7 @@
 `templates` has the newest version of each and what a search finds it by, `template_versions` every version.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 import msgspec
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -35,6 +35,10 @@ class TemplateStore:
     async def version(self, name: str, revision: int) -> Template | None:
         found = await self._versions.find_one({"name": name, "revision": revision}, {"_id": 0})
         return _template(found) if found else None
+
+    async def every_version(self) -> AsyncIterator[Template]:
+        async for document in self._versions.find({}, {"_id": 0}).sort([("name", ASCENDING), ("revision", DESCENDING)]):
+            yield _template(document)
 
     async def versions(self, name: str, below: int, limit: int) -> list[TemplateVersion]:
         """Newest first."""
