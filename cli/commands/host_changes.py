@@ -36,15 +36,15 @@ EXPORT = get("/hosts.csv")
 @click.option("--state", type=Word(HostState), help="The state to move to.")
 @click.option("--business", help="With --line, since the line belongs to it.")
 @click.option("--line", help="The product line, such as mobile/chess; empty for none.")
-@click.option("--room")
-@click.option("--rack")
+@click.option("--room", help="The room of its IDC that it stands in.")
+@click.option("--rack", help="The rack that it stands in.")
 @click.option("--set", "host_set", help="The set it belongs to.")
 @click.option("--add-tag", multiple=True, help="Repeatable, as all that follow.")
-@click.option("--remove-tag", multiple=True)
-@click.option("--label", multiple=True, metavar="NAME=VALUE")
-@click.option("--remove-label", multiple=True)
-@click.option("--attribute", multiple=True, metavar="NAME=VALUE")
-@click.option("--remove-attribute", multiple=True)
+@click.option("--remove-tag", multiple=True, help="Take this tag away; repeatable.")
+@click.option("--label", multiple=True, metavar="NAME=VALUE", help="Set this label; repeatable.")
+@click.option("--remove-label", multiple=True, help="Take this label away; repeatable.")
+@click.option("--attribute", multiple=True, metavar="NAME=VALUE", help="Set a declared attribute; repeatable.")
+@click.option("--remove-attribute", multiple=True, help="Take this attribute away; repeatable.")
 @click.option("--dry-run", is_flag=True, help="Only say what would change.")
 @data_options
 @pass_session
@@ -122,7 +122,7 @@ def _said(value: Any) -> str:
 
 @click.command("history")
 @click.argument("host")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
 @data_options
 @pass_session
 def history(session: Session, host: str, limit: int, form: Form) -> None:

@@ -66,10 +66,35 @@ SHOWN = 200
 def rules_options(command: Any) -> Any:
     for option in (
         click.option("--make-places", is_flag=True, help="Make businesses, racks and so on that do not exist."),
-        click.option("--most-vanished", type=click.IntRange(0, 100), default=20, show_default=True, metavar="PERCENT"),
-        click.option("--vanished", type=Word(OnVanished), default=OnVanished.IGNORE.value, show_default=True),
-        click.option("--changed", type=Word(OnChanged), default=OnChanged.UPDATE.value, show_default=True),
-        click.option("--new", type=Word(OnNew), default=OnNew.CREATE.value, show_default=True),
+        click.option(
+            "--most-vanished",
+            type=click.IntRange(0, 100),
+            default=20,
+            show_default=True,
+            metavar="PERCENT",
+            help="If more of the source's hosts vanish, nothing is changed.",
+        ),
+        click.option(
+            "--vanished",
+            type=Word(OnVanished),
+            default=OnVanished.IGNORE.value,
+            show_default=True,
+            help="Hosts that the source had and has no more.",
+        ),
+        click.option(
+            "--changed",
+            type=Word(OnChanged),
+            default=OnChanged.UPDATE.value,
+            show_default=True,
+            help="Hosts that are known and differ.",
+        ),
+        click.option(
+            "--new",
+            type=Word(OnNew),
+            default=OnNew.CREATE.value,
+            show_default=True,
+            help="Hosts that nobody knows yet.",
+        ),
         click.option("--match", multiple=True, type=Word(Key), help="What a host is known by; repeatable, in order."),
         click.option("--default", "defaults", multiple=True, metavar="FIELD=VALUE", help="Where a row says nothing."),
         click.option("--column", multiple=True, metavar="COLUMN=FIELD", help="A column of another name."),
@@ -149,7 +174,7 @@ def apply_(session: Session, id_: str, form: Form) -> None:
 
 @import_group.command("list")
 @click.option("--source", default="", help="Only imports of this source.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
 @data_options
 @pass_session
 def list_(session: Session, source: str, limit: int, form: Form) -> None:
@@ -242,11 +267,19 @@ def source_group() -> None:
 @click.argument("name")
 @click.argument("url")
 @click.option("--rows", "path", default="", metavar="PATH", help="Where an answer has its rows, such as data.items.")
-@click.option("--paging", type=Word(Paging), default=Paging.NONE.value, show_default=True)
+@click.option(
+    "--paging", type=Word(Paging), default=Paging.NONE.value, show_default=True, help="How it gives its pages."
+)
 @click.option("--parameter", default="page", show_default=True, help="Of the address: number or cursor of the page.")
-@click.option("--first-page", type=int, default=1, show_default=True)
+@click.option("--first-page", type=int, default=1, show_default=True, help="The number of its first page.")
 @click.option("--next", "following", default="", metavar="PATH", help="Where an answer has the next cursor or address.")
-@click.option("--auth", type=Word(SourceAuth), default=SourceAuth.NONE.value, show_default=True)
+@click.option(
+    "--auth",
+    type=Word(SourceAuth),
+    default=SourceAuth.NONE.value,
+    show_default=True,
+    help="How the secret is presented.",
+)
 @click.option("--header", default="", help="With --auth header: its name.")
 @click.option("--secret-file", help="A file with the secret, - for stdin; left out, the one that is kept stays.")
 @click.option("--every", type=Duration("60s", "31d"), help="Ask it again and again; left out: on demand only.")

@@ -83,7 +83,7 @@ def show(session: Session, kind: PlaceKind, path: str, form: Form) -> None:
 @topology_group.command("create")
 @KIND
 @click.argument("path")
-@click.option("--description", default="")
+@click.option("--description", default="", help="What it is.")
 @data_options
 @pass_session
 def create(session: Session, kind: PlaceKind, path: str, description: str, form: Form) -> None:
@@ -179,7 +179,7 @@ def list_attributes_(session: Session, form: Form) -> None:
 @click.argument("name")
 @click.argument("type_", metavar="TYPE", type=Word(AttributeType))
 @click.option("--choice", multiple=True, help="A value of the type choice; repeatable.")
-@click.option("--description", default="")
+@click.option("--description", default="", help="What it is.")
 @data_options
 @pass_session
 def declare(session: Session, /, form: Form, **given: Any) -> None:
@@ -200,7 +200,7 @@ def declare(session: Session, /, form: Form, **given: Any) -> None:
 @attribute_group.command("change")
 @click.argument("name")
 @click.option("--choice", multiple=True, help="All values of the type choice; repeatable.")
-@click.option("--description")
+@click.option("--description", help="What it is.")
 @click.option("--revision", type=int, help="Only if nobody changed it since this revision.")
 @data_options
 @pass_session

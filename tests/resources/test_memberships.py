@@ -45,7 +45,7 @@ async def test_groups_come_from_the_lowest_precedence_to_the_highest(ask):
 
 async def test_each_host_is_answered_once_sorted_and_unknown_ones_are_left_out(ask):
     a, b = sorted([await ask.host("js"), await ask.host("bj")])
-    assert list(await of_hosts(ask, b, "h-none", a, b, "$ne", "a\x00")) == [a, b]
+    assert list(await of_hosts(ask, b, "h-none", a, b, "$ne")) == [a, b]
     assert await of_hosts(ask, "h-none") == {}
 
 

@@ -120,7 +120,7 @@ async def test_a_place_that_is_used_stays(ask):
         ("set", "a/b"),
         ("product_line", "a//b"),
         ("product_line", "/a"),
-        ("business", "a\x00"),
+        ("business", "a\n"),
         ("business", "x" * 65),
         ("product_line", "/".join("abcdefghi")),
     ],
