@@ -185,6 +185,9 @@ REASONS: dict[str, Reason] = {
     "variables.secret_missing": Reason(
         422, "A masked value stands where no earlier secret could be kept.", "Write !secret and the value."
     ),
+    "variables.secret_bared": Reason(
+        422, "A run brings in clear what is a secret variable.", "Hand it over as a masked parameter."
+    ),
     # files of the depot
     "file.unknown": Reason(404, "There is no such file in the depot.", "See `drover file list`."),
     "file.version_unknown": Reason(404, "The file has no such version.", "See `drover file show`."),

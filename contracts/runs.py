@@ -329,7 +329,7 @@ start = Call(
     needs="runs:start",
     http=post("/runs", status=201),
     # Whether one is a secret may stand in the stored script only; the run shows the others.
-    conceals=("parameters",),
+    conceals=("parameters", "variables"),
     summary="Run a script on hosts",
 )
 list_runs = Call(

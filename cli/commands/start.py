@@ -120,7 +120,8 @@ START_OPTIONS = (
         multiple=True,
         metavar="WHAT",
         help="all, local, a host's id, IP or name, @FILE, @- (stdin), or KEY=VALUE[,VALUE] with id, ip, host, idc,"
-        " business, line, state, tag. Several keys narrow; of several values of a key any will do.",
+        " room, rack, set, business, line, state, tag, group, or where='EXPRESSION'."
+        " Several keys narrow; of several values of a key any will do.",
     ),
 )
 

@@ -448,6 +448,24 @@ def _of_documents(host):
     return {key: text for key, text in host.flat.items() if not key.startswith(own)}
 
 
+async def test_a_run_does_not_bring_a_secret_in_clear(jobs, fleet, setting):
+    fleet.host("h-1")
+    await setting("group:global", "db: {password: !secret x, user: app}\n")
+    for task, refusal in (
+        ('{"db": {"user": "y"}}', ""),
+        ('{"db": {"password": "y"}}', "variables.secret_bared"),
+        ('{"db": {"port": 1, "password": 2}}', "variables.secret_bared"),
+    ):
+        asked = jobs.call(variables.resolve_variables, ResolveVariables(hosts=("h-1",), task=task))
+        if refusal:
+            with pytest.raises(Invalid, match=r"db\.password is a secret variable") as told:
+                await asked
+            assert told.value.reason == refusal
+        else:
+            [found] = (await asked).hosts
+            assert found.flat["db.user"] == "y"
+
+
 async def test_scripts_get_texts_and_what_is_no_text_as_json(jobs, fleet, setting):
     fleet.host("h-1")
     await setting("group:global", 'l: [1, !secret "a\\"b"]\nt: true\nn: null\ne: {}\nd: "x"\n')

@@ -173,6 +173,8 @@ def test_keywords_are_plain_words_in_quotes():
         ("group(a", 8, ")"),
         ("group = a", 7, "("),
         ("labels. = x", 8, "the name of one of the labels"),
+        ("labels.$where = 1", 1, "letters, digits and any of _ . : / - in its name"),
+        ('not labels."$x" = 1', 5, "letters, digits and any of _ . : / - in its name"),
         ("{$where: 1}", 1, None),
         ("$where = 1", 1, None),
         ("a.$[] = 1", 1, None),

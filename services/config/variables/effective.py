@@ -27,7 +27,7 @@ from services.config.variables.layers import Layer, Origin, explain, merged, ord
 from services.config.variables.model import Record
 from services.config.variables.spoken import Spoken, spoken
 from services.config.variables.store import VariableStore
-from services.config.variables.values import Tree, flatten, masked
+from services.config.variables.values import Secret, Tree, flatten, masked
 from services.config.variables.written import as_yaml
 
 MOST_REPLY_BYTES = 700 * 1024
@@ -63,6 +63,8 @@ class EffectiveService:
 
     async def resolve(self, request: ResolveVariables, _: Principal) -> ResolvedVariables:
         found = await self.of_hosts(request.hosts, request.task)
+        if request.task:
+            await asyncio.to_thread(_refuse_bared, found)
         told, rest = await asyncio.to_thread(_spoken_page, found)
         return ResolvedVariables(hosts=told, rest=rest)
 
@@ -118,6 +120,30 @@ def _spoken_page(found: Sequence[HostLayers]) -> tuple[list[HostValues], tuple[s
         return HostValues(host=host.id, flat=names.flat | common.flat, secrets=common.secrets)
 
     return page_of(found, told)
+
+
+def _refuse_bared(found: Sequence[HostLayers]) -> None:
+    """Raise Invalid if a run brings in clear what is a secret of a host: what runs bring is kept and shown."""
+    secrets: dict[Origin, frozenset[str]] = {}
+    brought: frozenset[str] = frozenset()
+    for host in found:
+        for origin, values in host.layers:
+            if origin in secrets:
+                continue
+            flat = flatten(values)
+            if origin.kind is LayerKind.TASK:
+                brought, secrets[origin] = (
+                    frozenset(k for k, v in flat.items() if not isinstance(v, Secret)),
+                    frozenset(),
+                )
+            else:
+                secrets[origin] = frozenset(key for key, value in flat.items() if isinstance(value, Secret))
+    if bared := brought & frozenset().union(*secrets.values()):
+        raise Invalid(
+            "variables.secret_bared",
+            f"{min(bared)} is a secret variable, and what a run brings is kept in clear."
+            " Hand it over as a masked parameter.",
+        )
 
 
 async def _task_layers(text: str) -> list[Layer]:

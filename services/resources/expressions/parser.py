@@ -13,6 +13,7 @@ somebody sends is read or refused within milliseconds.
 """
 
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
@@ -39,6 +40,8 @@ DEEPEST = 32
 MOST_TERMS = 500
 KEYWORDS = frozenset({"and", "or", "not", "in"})
 _VALUE = "a value"
+_LABEL = re.compile(r"[A-Za-z0-9_.:/-]{1,64}")
+"""As contracts.hosts.Tag has it."""
 
 
 def parse(text: str, declared: Mapping[str, Kind]) -> Tree:
@@ -142,7 +145,7 @@ class _Parser:
         if dot and first in PREFIXES:
             rest = rest or self._quoted(name)
             if first == LABELS:
-                return label(rest)
+                return _label(name, rest)
             if rest in self._declared:
                 return custom(rest, self._declared[rest])
         raise _unknown(name, self._declared)
@@ -204,6 +207,13 @@ def _too_large(column: int, why: str) -> Invalid:
         f"Column {column} of the expression: {why}. Split it into groups.",
         {"column": column},
     )
+
+
+def _label(name: Token, rest: str) -> Attribute:
+    """Only names that labels can have: others would be an operator or a path to the database."""
+    if not _LABEL.fullmatch(rest):
+        refuse(name.column, f"no label can be called {rest[:64]}", "letters, digits and any of _ . : / - in its name")
+    return label(rest)
 
 
 def _unknown(name: Token, declared: Mapping[str, Kind]) -> Invalid:
