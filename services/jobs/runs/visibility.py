@@ -28,12 +28,18 @@ def visible(principal: Principal, permission: str, run: Whose) -> bool:
     """Whether a principal that has the permission somewhere has it for this run.
 
     It does for its own runs, and for those all of whose hosts belong to businesses of one scope. A scope with other
-    bounds besides says nothing about runs of others: groups change, and so does who is in them.
+    bounds besides says nothing about runs of others: groups change, and so does who is in them. To an API token with
+    limits, runs that its owner started otherwise are those of somebody else.
     """
     within = scopes(principal, permission)
-    if EVERYTHING in within or (principal.kind, principal.name) == (run.by.kind, run.by.name):
+    if EVERYTHING in within or _own(principal, run.by):
         return True
     return run.businesses is not None and any(_holds(scope, run.businesses) for scope in within)
+
+
+def _own(principal: Principal, by: Principal) -> bool:
+    same = (principal.kind, principal.name) == (by.kind, by.name)
+    return same and (not principal.limited or principal.credential == by.credential)
 
 
 def _holds(scope: Scope, businesses: Sequence[str]) -> bool:
