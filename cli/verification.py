@@ -5,6 +5,7 @@ where each chain ends, and what checkpoints say of chains.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from msgspec import Struct
@@ -32,6 +33,11 @@ class Wrong(StrEnum):
     CHECKPOINT_MISSING = "checkpoint_missing"
     CHECKPOINT_FORGED = "checkpoint_forged"
     EXPORT_CUT = "export_cut"
+    ROWS_UNSIGNED = "rows_unsigned"
+
+
+LONGEST_UNSIGNED = timedelta(minutes=15)
+"""The gateway signs each minute; older rows that nobody signed were left alone by it, or their checkpoints are gone."""
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -79,6 +85,8 @@ class Verification:
         """Chain → number → the digest that was signed, and the checkpoint that did."""
         self._ends: dict[Chain, _Place] = {}
         self._rows = 0
+        self._newest_row: datetime | None = None
+        self._oldest_unsigned: AuditRow | None = None
         self._end: ExportEnd | None = None
 
     def take(self, line: ExportLine) -> None:
@@ -89,9 +97,13 @@ class Verification:
         elif line.end is not None:
             self._end = line.end
 
-    def result(self, known: Known | None = None, second: Iterable[Checkpoint] = ()) -> Result:
-        """Once all lines were taken. `second` are the checkpoints that were kept in a second place."""
+    def result(
+        self, known: Known | None = None, second: Iterable[Checkpoint] = (), now: datetime | None = None
+    ) -> Result:
+        """Once all lines were taken. `second` are the checkpoints that were kept in a second place; without `now`, of
+        an export, it is as old as its newest row."""
         self._check_ends()
+        self._check_unsigned(now or self._newest_row)
         if known is not None:
             self._check_kept(known.n, known.digest, "an earlier verification saw it")
         for checkpoint in second:
@@ -142,6 +154,11 @@ class Verification:
         if signed != row.digest:
             self._found(Wrong.CHAIN_REWRITTEN, where, f"checkpoint {by} signed another digest of this row")
         self._ends[chain] = _Place(row.n, row.digest)
+        self._newest_row = max(row.at, self._newest_row or row.at)
+        if row.n > max(self._signed.get(chain, {}), default=0) and (
+            self._oldest_unsigned is None or row.at < self._oldest_unsigned.at
+        ):
+            self._oldest_unsigned = row
 
     def _check_ends(self) -> None:
         for chain, signed in self._signed.items():
@@ -154,6 +171,12 @@ class Verification:
             elif end.n < last:
                 message = f"its end is missing: {end.n} rows are left, checkpoint {by} saw {last}"
                 self._found(Wrong.CHAIN_CUT, where, message)
+
+    def _check_unsigned(self, now: datetime | None) -> None:
+        row = self._oldest_unsigned
+        if row is not None and now is not None and now - row.at > LONGEST_UNSIGNED:
+            message = f"no checkpoint covers it since {row.at:%Y-%m-%d %H:%M} UTC; none was made, or they were removed"
+            self._found(Wrong.ROWS_UNSIGNED, f"{row.service} {row.chain} {row.n}", message)
 
     def _check_kept(self, n: int, digest: str, why: str) -> None:
         if n not in self._digests:

@@ -156,7 +156,8 @@ def verify(session: Session, file: Path | None, keys: tuple[str, ...], second: P
         verification.take(line)
     n, _, digest = context.audit_seen.partition(":")
     known = Known(int(n), digest) if n.isdigit() and file is None else None
-    result = verification.result(known, _parsed(_lines(second), Checkpoint) if second else ())
+    others = _parsed(_lines(second), Checkpoint) if second else ()
+    result = verification.result(known, others, None if file else datetime.now(UTC))
     if result.sound and file is None and verification.newest is not None:
         seen = f"{verification.newest.n}:{checkpoint_digest(verification.newest)}"
         contexts.remember(contexts.path(), context, audit_key=next(iter(trusted.values())), audit_seen=seen)

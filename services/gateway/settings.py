@@ -47,7 +47,7 @@ class Settings(ServiceSettings):
     """Base64 of the 32-byte Ed25519 seed that signs the audit trail's checkpoints. Give GATEWAY_AUDIT_SEED_FILE."""
 
     audit_checkpoint_s: float = 60
-    """How often what was added to the audit trail is signed."""
+    """How often what was added to the audit trail is signed. `drover audit verify` wants it to be within 15 minutes."""
 
     audit_file: Path | None = None
     """Each checkpoint is appended here too, as a line of JSON: best a place that the database's admins cannot reach."""

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import sys
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -340,3 +341,12 @@ async def test_the_command_lists_and_filters(trail, tmp_path):
     status, _, said = await drover(trail, tmp_path, "audit", "list", "--since", "yesterday")
     assert status == Exit.USAGE
     assert "no moment" in said
+
+
+async def test_old_rows_that_nobody_signed(trail):
+    """Whoever removes all checkpoints and then cuts rows leaves nothing that contradicts itself but their age."""
+    assert (await trail.verified(now=datetime.now(UTC) + timedelta(days=1))).sound
+    await trail.checkpoints.delete_many({})
+    assert (await trail.verified(now=datetime.now(UTC))).sound
+    later = await trail.verified(now=datetime.now(UTC) + timedelta(minutes=16))
+    assert [each.what for each in later.findings] == [Wrong.ROWS_UNSIGNED]
