@@ -123,7 +123,7 @@ async def test_in_a_stream_of_messages_they_gather_and_the_first_one_does_not_wa
     while sum(map(len, batches)) < 21:
         batches.append(await patient.batch())
     taken = [message for batch in batches for message in batch]
-    assert [int(message.data) for message in taken] == [4000, *range(5000, 5020)]
+    assert sorted(int(message.data) for message in taken) == [4000, *range(5000, 5020)]
     assert len(batches[0]) == 1
     assert len(batches) < 5  # one more on a machine that has time for us
     await patient.ack(taken)
