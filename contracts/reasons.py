@@ -124,6 +124,7 @@ REASONS: dict[str, Reason] = {
     "source.bad_mapping": Reason(422, "The parts of the mapping do not go together.", "The message says which."),
     "source.too_often": Reason(422, "A source would be asked too often.", "Give 60 s or more, or 0."),
     "source.secret_missing": Reason(422, "The source's secret is not known.", "Give it again."),
+    "source.bad_secret": Reason(422, "No header can carry the secret.", "Give it without line breaks."),
     "source.no_answer": Reason(503, "The source did not answer.", "Look at it, then ask again."),
     "source.bad_answer": Reason(
         422, "The source answered otherwise than its mapping says.", "Compare mapping and answer."

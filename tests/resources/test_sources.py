@@ -276,3 +276,28 @@ async def test_sources_are_listed_and_changed_by_revision(ask, cmdb):
     ):
         with pytest.raises(Invalid):
             await ask(imports.put_source, request)
+
+
+@pytest.mark.parametrize(
+    ("secret", "header", "reason"),
+    [
+        ("one\r\nX-Two: 2", "X-Key", "source.bad_secret"),
+        ("one\n", "X-Key", "source.bad_secret"),
+        ("a\x07b", "X-Key", "source.bad_secret"),
+        ("one", "Content-Length", "source.bad_mapping"),
+        ("one", "host", "source.bad_mapping"),
+    ],
+)
+async def test_a_secret_that_no_header_can_carry_is_refused_when_it_is_saved(ask, cmdb, secret, header, reason):
+    wanted = source(cmdb, "/whole", rows="", secret=secret, auth=SourceAuth.HEADER, header=header)
+    with pytest.raises(Invalid) as told:
+        await ask(imports.put_source, wanted)
+    assert told.value.reason == reason
+
+
+async def test_a_secret_that_was_kept_before_it_was_refused_fails_with_its_reason(ask, cmdb):
+    wanted = source(cmdb, "/whole", rows="", secret=TOKEN, auth=SourceAuth.HEADER, header="X-Key")
+    await ask(imports.put_source, wanted)
+    await ask.database["sources"].update_one({"_id": "cmdb"}, {"$set": {"mapping.header": "Transfer-Encoding"}})
+    begun = await ask(imports.run_source, RunSource(name="cmdb"))
+    assert (await finished(ask, begun.id)).reason == "source.bad_mapping"

@@ -11,6 +11,10 @@ from contracts.imports import Paging, PutSource, SourceAuth, SourceMapping
 from services.resources.imports.reading import at
 
 SHORTEST_S = 60
+_FRAMING = frozenset(
+    {"connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+"""Headers that say how a request is read, or where it goes."""
 _LINK = re.compile(r'<([^<>]{1,2000})>\s*;[^,]{0,200}\brel="?next"?')
 
 
@@ -37,8 +41,20 @@ def check(request: PutSource, allowed: Collection[str]) -> None:
         raise Invalid("source.too_often", f"A source is asked every {SHORTEST_S} s at most, or on demand only (0).")
     if (request.mapping.auth is SourceAuth.HEADER) != bool(request.mapping.header):
         raise Invalid("source.bad_mapping", "A header is named with auth `header`, and only then.")
+    check_secret(request.mapping, request.secret or "")
     if request.mapping.paging is Paging.CURSOR and not request.mapping.next:
         raise Invalid("source.bad_mapping", "Paging by cursor needs `next`, the path to the next cursor.")
+
+
+def check_secret(mapping: SourceMapping, secret: str) -> None:
+    """Raises Invalid for what no request can carry, without telling the secret."""
+    if mapping.header.lower() in _FRAMING:
+        raise Invalid("source.bad_mapping", f"The header {mapping.header} belongs to HTTP itself; name another.")
+    if not secret.isprintable():
+        raise Invalid(
+            "source.bad_secret",
+            "The secret has a line break or another character that cannot be printed, which no header can carry.",
+        )
 
 
 def same_place(one: str, other: str) -> bool:

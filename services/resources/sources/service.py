@@ -98,6 +98,7 @@ class SourceService:
             )
         except CannotOpen:
             raise Invalid("source.secret_missing", "The secret cannot be opened with the service's key.") from None
+        model.check_secret(source.mapping, secret)
         async for rows in client.pages(source.mapping, secret, self._allowed):
             for row in rows:
                 text += dot + msgspec.json.encode(row).decode()
