@@ -57,6 +57,12 @@ def scopes(principal: Principal, permission: str) -> tuple[Scope, ...]:
     return () if permission in INDIVISIBLE else found
 
 
+def bounds(principal: Principal) -> list[tuple[Scope, ...]]:
+    """The scopes of each permission that a person or a service has."""
+    held = sorted({permission for grant in granted(principal) for permission in grant.permissions})
+    return [found for permission in held if (found := scopes(principal, permission))]
+
+
 def granted(principal: Principal) -> Iterator[Grant]:
     """All that a person or a service may do. An integration's grants are its credential; the broker reads that."""
     if principal.kind == "service":

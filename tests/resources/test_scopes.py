@@ -4,7 +4,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from contracts import groups, hosts
+from contracts import edits, groups, hosts
+from contracts.edits import BulkEdit
 from contracts.errors import Forbidden, Invalid, NotFound
 from contracts.groups import (
     AskGroups,
@@ -218,6 +219,45 @@ async def test_nobody_with_bounds_widens_them_by_changing_a_group(ask, herd, who
         error = await _refusal(ask(call, request, who), (Forbidden, NotFound))
         assert error.reason in {"auth.forbidden", "group.unknown"}
     assert (await ask(groups.show_group, GroupRef(name="web"))).revision == 1
+
+
+BOTH = Scope(businesses=("shop", "bank"))
+CHANGES, RUNS = ("hosts:change",), ("hosts:read", "runs:start")
+
+
+def grants(*given, **more):
+    found = tuple(Grant(permissions=permissions, scope=scope) for permissions, scope in given)
+    return Principal(kind="person", name="pat", grants=found, via="session", **more)
+
+
+@pytest.mark.parametrize(
+    ("who", "may"),
+    [
+        (grants((CHANGES, EVERYTHING)), True),
+        (grants((CHANGES, BOTH), (RUNS, EVERYTHING)), True),
+        (grants((CHANGES, BOTH), (RUNS, BOTH), (RUNS, Scope(businesses=("shop",)))), True),
+        (grants((CHANGES, EVERYTHING), roles=("operator",), limited=True), True),
+        (SHOP_OR_WEB, False),
+        (grants((CHANGES, Scope(businesses=("shop",)))), False),
+        (grants((CHANGES, EVERYTHING), (RUNS, Scope(businesses=("bank",)))), False),
+        (grants((CHANGES, EVERYTHING), (RUNS, Scope(groups=("web",)))), False),
+        (grants((CHANGES, EVERYTHING), roles=("of-the-shop",), limited=True), False),
+    ],
+)
+async def test_nobody_carries_a_host_over_a_bound(ask, herd, who, may):
+    one, many = ChangeHost(host=herd["a"], business="bank"), BulkEdit(filter=HostFilter(ids=(herd["b"],)))
+    many = msgspec.structs.replace(many, business="bank")
+    if may:
+        assert (await ask(hosts.change_host, one, who)).business == "bank"
+    else:
+        error = await _refusal(ask(hosts.change_host, one, who), Forbidden)
+        assert (error.reason, error.message) == ("auth.forbidden", "pat may not give hosts to bank.")
+        emptied = await _refusal(ask(hosts.change_host, ChangeHost(host=herd["a"], business=""), who), Forbidden)
+        assert emptied.message == "pat may not give hosts to no business."
+    [edit] = (await ask(edits.edit_hosts, many, who)).hosts
+    assert (edit.outcome, edit.reason) == (("changed", "") if may else ("refused", "auth.forbidden"))
+    same = await ask(hosts.change_host, ChangeHost(host=herd["b"], business="bank" if may else "shop", labels={}), who)
+    assert same.business == ("bank" if may else "shop")
 
 
 async def _refusal(asking, kind):

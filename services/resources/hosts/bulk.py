@@ -17,6 +17,7 @@ from services.resources.hosts import model
 from services.resources.hosts.criteria import criteria
 from services.resources.hosts.editing import TOGETHER, Edit, HostEditor, Manner
 from services.resources.hosts.store import HostStore
+from services.resources.hosts.visibility import check_business
 
 log = structlog.get_logger()
 
@@ -38,7 +39,9 @@ class BulkService:
         page = found[: request.limit]
 
         def decide(host: Host) -> Host:
-            return model.changed(host, model.asked_of_many(host, request), by=principal.name, at=now())
+            values = model.asked_of_many(host, request)
+            check_business(principal, host.business, values.get("business", host.business))
+            return model.changed(host, values, by=principal.name, at=now())
 
         manner = Manner(Author.person(principal.name), language.visible(), dry_run=request.dry_run)
         edits: list[Edit] = []

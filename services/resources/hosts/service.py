@@ -31,6 +31,7 @@ from services.resources.hosts.criteria import Condition
 from services.resources.hosts.document import at
 from services.resources.hosts.editing import HostEditor, Manner
 from services.resources.hosts.store import HostStore
+from services.resources.hosts.visibility import check_business
 
 log = structlog.get_logger()
 
@@ -57,7 +58,9 @@ class HostService:
         visible = await self._groups.visible(scopes(principal, change_host.needs))
 
         def decide(host: Host) -> Host:
-            return model.changed(host, model.asked(host, request), by=principal.name, at=now())
+            values = model.asked(host, request)
+            check_business(principal, host.business, values.get("business", host.business))
+            return model.changed(host, values, by=principal.name, at=now())
 
         manner = Manner(Author.person(principal.name), visible)
         edits = await self._editor.edit([request.host], decide, manner)
