@@ -1,5 +1,6 @@
 """A CMDB that is asked over HTTP: a real server, every kind of paging, and what goes wrong with such servers."""
 
+import asyncio
 import contextlib
 import json
 
@@ -25,7 +26,7 @@ from contracts.imports import (
 )
 from runtime.mongo import now
 from tests.resources.conftest import service
-from tests.resources.test_imports import counts, ended, known
+from tests.resources.test_imports import applied, counts, ended, known
 from tests.servers import until
 
 COLUMNS = {"name": "hostname", "net.ip": "ips", "site": "idc"}
@@ -43,6 +44,7 @@ class Cmdb:
         self.machines = machines(5)
         self.asked = []
         self.url = ""
+        self.goes_on = asyncio.Event()
 
     def slice(self, start):
         return self.machines[start : start + 2]
@@ -67,6 +69,15 @@ class Cmdb:
         if request.headers.get("X-Key", request.headers.get("Authorization", "")) not in {TOKEN, f"Bearer {TOKEN}"}:
             raise web.HTTPUnauthorized
         return web.json_response(self.machines)
+
+    async def slow(self, request):
+        self.asked.append(request)
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b"[")
+        await self.goes_on.wait()
+        await answer.write(json.dumps(self.machines)[1:].encode())
+        return answer
 
     async def wrong(self, request):
         match request.match_info["how"]:
@@ -93,6 +104,7 @@ class Cmdb:
         app.router.add_get("/cursor", self.by_cursor)
         app.router.add_get("/link", self.by_link)
         app.router.add_get("/whole", self.whole)
+        app.router.add_get("/slow", self.slow)
         app.router.add_get("/wrong/{how}", self.wrong)
         runner = web.AppRunner(app)
         await runner.setup()
@@ -301,3 +313,19 @@ async def test_a_secret_that_was_kept_before_it_was_refused_fails_with_its_reaso
     await ask.database["sources"].update_one({"_id": "cmdb"}, {"$set": {"mapping.header": "Transfer-Encoding"}})
     begun = await ask(imports.run_source, RunSource(name="cmdb"))
     assert (await finished(ask, begun.id)).reason == "source.bad_mapping"
+
+
+async def test_a_slow_source_holds_up_no_other_and_no_upload_and_is_asked_once(ask, cmdb):
+    slow = msgspec.structs.replace(source(cmdb, "/slow", rows=""), name="slow")
+    await ask(imports.put_source, slow)
+    first, second = [await ask(imports.run_source, RunSource(name="slow")) for _ in range(2)]
+    await until(lambda: len(cmdb.asked) == 1, "the slow source is asked")
+    assert counts(await applied(ask, "hostname,idc\nuploaded,js\n")) == {"rows": 1, "new": 1, "done": 1}
+    assert counts(await asked(ask, source(cmdb, "/link", paging=Paging.LINK))) == {"rows": 5, "new": 5, "done": 5}
+    for each in (first, second):
+        assert (await ask(imports.show_import, ImportRef(id=each.id))).state is ImportState.FETCHING
+    assert len(cmdb.asked) == 1, "by one instance, and for one import after the other"
+    cmdb.goes_on.set()
+    for each in (first, second):
+        assert counts(await finished(ask, each.id)) == {"rows": 5, "unchanged": 5}
+    assert len(cmdb.asked) == 2

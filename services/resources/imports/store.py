@@ -17,7 +17,7 @@ from services.resources.imports.model import FIELD, Named
 KEPT = timedelta(days=90)
 SOURCES = "sources"
 """Of a host's document: the sources whose imports have named it."""
-WORKED = (ImportState.FETCHING, ImportState.PLANNING, ImportState.APPLYING)
+WORKED = (ImportState.PLANNING, ImportState.APPLYING)
 
 
 class ImportStore:
@@ -72,10 +72,22 @@ class ImportStore:
         return _to_import(document) if document else None
 
     async def waiting(self) -> Import | None:
-        """The oldest that is to be fetched, planned or applied."""
+        """The oldest that is to be planned or applied."""
         query = {"state": {"$in": [state.value for state in WORKED]}}
         document = await self._imports.find_one(query, sort=[("_id", ASCENDING)])
         return _to_import(document) if document else None
+
+    async def to_fetch(self) -> list[Import]:
+        """Of each source that is to be asked, the oldest import; the oldest first."""
+        oldest: list[Document] = [
+            {"$match": {"state": ImportState.FETCHING.value}},
+            {"$sort": {"_id": ASCENDING}},
+            {"$group": {"_id": "$rules.source", "import": {"$first": "$$ROOT"}}},
+            {"$replaceWith": "$import"},
+            {"$sort": {"_id": ASCENDING}},
+        ]
+        found = self._imports.aggregate(oldest)
+        return [_to_import(document) for document in await found.to_list(None)]
 
     async def ended(
         self, work: Import, state: ImportState, counts: ImportCounts, *, reason: str, message: str

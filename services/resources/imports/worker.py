@@ -1,10 +1,13 @@
-"""Works at imports, one at a time over all instances: whoever holds the lease plans and applies what is waiting.
+"""Works at imports: sources are asked several at once, and what they said is planned and applied one by one.
 
-An instance that dies in the middle loses its lease; the next begins the import anew.
+Each is done by whoever holds its lease. An instance that dies in the middle loses its leases; the next begins the
+imports anew.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Self
 
 import structlog
@@ -21,7 +24,12 @@ from services.resources.sources.service import SourceService
 log = structlog.get_logger()
 
 LEASE = "imports"
+"""To plan and to apply."""
+TIMETABLE = "sources"
+"""To begin what is due."""
 LEASE_S = 20.0
+ASKED_AT_ONCE = 4
+"""Sources, by each instance: one that is slow holds up no other."""
 LOOK_EVERY_S = 2.0
 """Work that came through another instance is seen so late."""
 
@@ -30,18 +38,21 @@ class ImportWorker:
     def __init__(self, stores: Stores, leases: LeaseStore, bus: Bus) -> None:
         self._stores, self._leases, self._bus = stores, leases, bus
         self._sources: SourceService | None = None
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._to_ask, self._to_do = asyncio.Event(), asyncio.Event()
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._forever(), name="imports")
+        for turn, wake in ((self._ask_waiting, self._to_ask), (self._do_waiting, self._to_do)):
+            self._tasks.append(asyncio.create_task(_forever(turn, wake), name=f"imports: {turn.__name__}"))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._task is not None:
-            await ended(self._task)
+        await ended(*self._tasks)
+        await ended(*self._asking.values())
         with suppress(PyMongoError):
             await self._leases.give_up(LEASE)
+            await self._leases.give_up(TIMETABLE)
 
     def asks(self, sources: SourceService) -> None:
         """Whom to ask; said before the work begins, since the two know each other."""
@@ -49,37 +60,53 @@ class ImportWorker:
 
     def wake(self) -> None:
         """There is something to do."""
-        self._wake.set()
+        self._to_ask.set()
+        self._to_do.set()
 
-    async def _forever(self) -> None:
-        while True:
-            self._wake.clear()
-            try:
-                await self._turn()
-            except PyMongoError as error:
-                log.warning("imports.failed", error=f"{type(error).__name__}: {error}"[:300])
-            except Exception:
-                log.exception("imports.crashed")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+    async def _ask_waiting(self) -> None:
+        """One import of each source at a time, so that they are applied in the order in which they were begun."""
+        if self._sources is not None and await self._leases.hold(TIMETABLE, LEASE_S):
+            await self._sources.begin_due()
+        for work in await self._stores.imports.to_fetch():
+            source = work.rules.source
+            if len(self._asking) == ASKED_AT_ONCE:
+                return
+            if source not in self._asking and await self._leases.hold(_lease(source), LEASE_S):
+                self._asking[source] = asyncio.create_task(self._ask(work), name=f"imports: {source}")
+                self._asking[source].add_done_callback(partial(self._asked, source))
 
-    async def _turn(self) -> None:
+    def _asked(self, source: str, _: asyncio.Task[None]) -> None:
+        del self._asking[source]
+        self.wake()
+
+    async def _ask(self, work: Import) -> None:
+        """Ask as long as the lease is ours: with another instance that has begun anew, the texts would mix."""
+        lease = _lease(work.rules.source)
+        holding, asking = asyncio.create_task(self._hold(lease)), asyncio.create_task(self._work(work))
+        try:
+            await asyncio.wait((holding, asking), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await ended(holding, asking)
+            with suppress(PyMongoError):
+                await self._leases.give_up(lease)
+
+    async def _do_waiting(self) -> None:
         while await self._leases.hold(LEASE, LEASE_S):
-            if self._sources is not None:
-                await self._sources.begin_due()
             work = await self._stores.imports.waiting()
             if work is None:
                 return
-            renewing = asyncio.create_task(self._renew(), name="imports: lease")
+            holding = asyncio.create_task(self._hold(LEASE), name="imports: lease")
             try:
                 await self._work(work)
             finally:
-                await ended(renewing)
+                await ended(holding)
 
-    async def _renew(self) -> None:
+    async def _hold(self, lease: str) -> None:
+        """Until the lease is lost."""
         while True:
             await asyncio.sleep(LEASE_S / 4)
-            await self._leases.hold(LEASE, LEASE_S)
+            if not await self._leases.hold(lease, LEASE_S):
+                return
 
     async def _work(self, work: Import) -> None:
         """A crash ends the import, or it would keep all others waiting for ever; without MongoDB it is begun anew."""
@@ -109,6 +136,9 @@ class ImportWorker:
 
     async def _fetch(self, work: Import) -> None:
         """Ask the source; what it says is planned or applied next."""
+        found = await self._stores.imports.get(work.id)
+        if found is None or found.state is not work.state:  # another instance did it before the lease was ours
+            return
         try:
             if self._sources is not None:
                 await self._sources.fetch(work)
@@ -126,3 +156,20 @@ class ImportWorker:
 
 
 _GOOD = {ImportState.PLANNING: ImportState.PLANNED, ImportState.APPLYING: ImportState.APPLIED}
+
+
+async def _forever(turn: Callable[[], Awaitable[None]], wake: asyncio.Event) -> None:
+    while True:
+        wake.clear()
+        try:
+            await turn()
+        except PyMongoError as error:
+            log.warning("imports.failed", error=f"{type(error).__name__}: {error}"[:300])
+        except Exception:
+            log.exception("imports.crashed")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), LOOK_EVERY_S)
+
+
+def _lease(source: str) -> str:
+    return f"source:{source}"
