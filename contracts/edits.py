@@ -120,6 +120,8 @@ class HostEvent(Struct, frozen=True, kw_only=True):
     by: str
     """Who caused it."""
     changes: list[Change]
+    note: str = ""
+    """What happened, where nothing of the host changed."""
 
 
 class ListHistory(Struct, frozen=True, kw_only=True):

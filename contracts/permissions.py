@@ -88,7 +88,7 @@ SERVICES: dict[str, frozenset[str]] = {
     "jobs": frozenset(
         {"hosts:read", "runs:read", "groups:read", "accounts:read", "scripts:read", "files:read", "variables:resolve"}
     ),
-    "resources": frozenset({"groups:read", "scripts:read"}),
+    "resources": frozenset({"groups:read", "runs:read", "scripts:read"}),
     "config": frozenset({"hosts:read", "groups:read"}),
 }
 """What a service may ask in its own name. On behalf of a person the gateway sends that person along instead."""

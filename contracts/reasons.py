@@ -115,6 +115,8 @@ REASONS: dict[str, Reason] = {
         409, "So many hosts are missing that the list is hardly whole.", "Look, or raise most_vanished_percent."
     ),
     "virtual.too_many": Reason(422, "A report names more resources than one host can have.", "Split the collector."),
+    "init.no_hosts": Reason(409, "No host of the run is in deploying.", "Move the hosts to deploying first."),
+    "init.followed": Reason(409, "Its hosts move to another state already.", "Wait for its end, or start another run."),
     "source.unknown": Reason(404, "There is no such source.", "See `drover source list`."),
     "source.changed_meanwhile": Reason(409, "Somebody changed the source meanwhile.", "Look again, then change it."),
     "source.bad_address": Reason(422, "That is no address of a source.", "Give an http or https address."),

@@ -11,6 +11,7 @@ from contracts import (
     groups,
     hosts,
     imports,
+    inits,
     people,
     roles,
     runs,
@@ -26,7 +27,7 @@ from contracts.kinds import Call, Event
 
 SPEAKERS: tuple[ModuleType, ...] = (
     *(people, roles, sessions),
-    *(hosts, topology, edits, imports, virtual, groups),
+    *(hosts, topology, edits, imports, virtual, inits, groups),
     *(accounts, scripts, script_search, files, variables, templates),
     *(runs, audit),
 )

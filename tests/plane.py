@@ -70,7 +70,9 @@ class Plane:
             await self.ready(name)
         self.token = await self._login()
 
-    async def add_agents(self, groups: Mapping[str, Sequence[tuple[str, str]]], **settings: str) -> None:
+    async def add_agents(
+        self, groups: Mapping[str, Sequence[tuple[str, str]]], *, state: str = "in_service", **settings: str
+    ) -> None:
         """Enrol and start agents: group → (name, IDC) of the agents that share its process."""
         for group, members in groups.items():
             arguments = ["-m", "agent", "run", "--gateway", self.url]
@@ -79,7 +81,7 @@ class Plane:
                 (root / "etc").mkdir(parents=True)
                 (root / "etc" / "hostname").write_text(name + "\n")
                 joining = root / "join"
-                joining.write_text(await self._join_token(idc))
+                joining.write_text(await self._join_token(idc, state))
                 joining.chmod(0o600)
                 arguments += ["--root", str(root), "--join-file", str(joining)]
             self._part(group, arguments, {f"DROVER_AGENT_{key.upper()}": value for key, value in settings.items()})
@@ -153,8 +155,9 @@ class Plane:
         assert status == 201, said
         return await self._login(name)
 
-    async def _join_token(self, idc: str) -> str:
-        body = {"idc": idc, "uses": 1, "host_class": "management" if idc == MANAGEMENT_IDC else "physical"}
+    async def _join_token(self, idc: str, state: str) -> str:
+        host_class = "management" if idc == MANAGEMENT_IDC else "physical"
+        body = {"idc": idc, "uses": 1, "host_class": host_class, "state": state}
         status, token = await self.api("POST", "/join-tokens", body)
         assert status == 201, token
         return token["secret"]

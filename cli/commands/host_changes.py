@@ -12,7 +12,7 @@ from cli.exits import Exit
 from cli.scripts import pairs
 from cli.session import Session, context_option, data_options, pass_session
 from cli.targets import targets
-from cli.words import Word
+from cli.words import Version, Word
 from contracts.edits import (
     BulkEdit,
     Change,
@@ -25,10 +25,14 @@ from contracts.edits import (
     host_origins,
 )
 from contracts.hosts import HostFilter, HostRef, HostState, ListHosts
+from contracts.inits import AfterInit, InitHosts, init_hosts
 from contracts.kinds import get
+from contracts.runs import Parameter, StartRun, StoredScript, start
 from contracts.topology import AttributeType, DeclaredAttributes, ListAttributes, list_attributes
 
 EXPORT = get("/hosts.csv")
+PREPARED = tuple(each for each in HostState if each is not HostState.DEPLOYING)
+"""No script that prepares a host runs in these states."""
 
 
 @click.command("change")
@@ -120,6 +124,44 @@ def _said(value: Any) -> str:
     return ",".join(value) if isinstance(value, list) else word(value)
 
 
+@click.command("init")
+@click.argument("hosts", nargs=-1, required=True)
+@click.option("--script", required=True, type=Version(), help="The stored script that prepares them: NAME[@VERSION].")
+@click.option(
+    "--then",
+    type=Word(AfterInit),
+    default=AfterInit.STANDBY.value,
+    show_default=True,
+    help="Where hosts go on success.",
+)
+@click.option("--param", multiple=True, metavar="NAME=VALUE", help="A parameter of the script; repeatable.")
+@click.option("--account", help="The account that it runs as.")
+@data_options
+@pass_session
+def init(session: Session, /, form: Form, hosts: tuple[str, ...], **given: Any) -> None:
+    """Run a stored script on those of the hosts that are in deploying; where it succeeds, they move on.
+
+    \b
+    Examples:
+      drover host init state=deploying idc=js --script host-init --then in_service
+    """
+    asked = targets(session.client, hosts, (f"state={','.join(PREPARED)}",), allow_unknown=False)
+    name, version = given["script"]
+    parameters = tuple(Parameter(name=key, value=value) for key, value in pairs(given["param"], "--param").items())
+    wanted = StartRun(
+        stored=StoredScript(name=name, version=version),
+        targets=asked,
+        name=f"init {name}",
+        parameters=parameters,
+        account=given["account"],
+    )
+    run = session.client.call(start, wanted)
+    request = InitHosts(run=run.id, then=AfterInit(given["then"]))
+    content, made = session.client.both(init_hosts, request)
+    emit(form, content, lambda: [made.run], lambda: out(f"run {made.run}: {made.hosts} hosts move to {made.then}"))
+    talk(f"watch it: drover run watch {made.run}")
+
+
 @click.command("history")
 @click.argument("host")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="At most so many.")
@@ -141,7 +183,13 @@ def history(session: Session, host: str, limit: int, form: Form) -> None:
         rows(
             ("WHEN", "BY", "FROM", "REVISION", "WHAT"),
             [
-                (when(e.origin.at), e.by, f"{e.origin.kind} {e.origin.name}", str(e.revision), changes(e.changes))
+                (
+                    when(e.origin.at),
+                    e.by,
+                    f"{e.origin.kind} {e.origin.name}",
+                    str(e.revision),
+                    e.note or changes(e.changes),
+                )
                 for e in found
             ],
         )
@@ -195,5 +243,5 @@ def export(session: Session, idc: tuple[str, ...], tag: tuple[str, ...], busines
     out(body.decode().replace("\r\n", "\n"), newline=False)
 
 
-HOST_COMMANDS = (change, history, origins, export)
+HOST_COMMANDS = (change, init, history, origins, export)
 """Of the group `host`."""

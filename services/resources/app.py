@@ -42,6 +42,9 @@ from services.resources.imports import comparing
 from services.resources.imports.service import ImportService
 from services.resources.imports.store import ImportStore
 from services.resources.imports.worker import ImportWorker
+from services.resources.inits.service import InitService
+from services.resources.inits.store import InitStore
+from services.resources.inits.worker import InitWorker
 from services.resources.integrations.service import IntegrationIssuer, IntegrationService
 from services.resources.integrations.store import IntegrationStore
 from services.resources.join_tokens.service import JoinTokenService
@@ -113,6 +116,7 @@ class Stores:
         self.imports = ImportStore(database)
         self.sources = SourceStore(database)
         self.virtual = VirtualStore(database)
+        self.inits = InitStore(database)
         self.ending = Ending(database, self.hosts, self.revocations, self.history)
         self.integrations = IntegrationStore(database, self.revocations)
         self.presence = PresenceStore(database, rewrite_s=window_s / MISSED_BEATS / 2)
@@ -131,12 +135,20 @@ class Stores:
 
     async def prepare(self) -> None:
         rooms = (
-            *(self.audit, self.hosts, self.history, self.imports, self.sources, self.virtual, self.groups),
+            *(self.audit, self.hosts, self.history, self.imports, self.sources, self.virtual, self.inits, self.groups),
             *(self.tokens, self.challenges, self.revocations),
         )
         for each in rooms:
             await each.prepare()
         await self.places.prepare(self.idcs)
+
+
+@dataclass(frozen=True)
+class Following:
+    """What goes on after a call was answered."""
+
+    imports: ImportWorker
+    inits: InitService
 
 
 @contextlib.asynccontextmanager
@@ -158,11 +170,14 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
         await stores.revocations.offer_account(settings.account_jwt, trust.account_made)
         announcer = Announcer(stores.revocations, _system_connection(settings), trust.operator)
         worker = ImportWorker(stores.importing, LeaseStore(database, bus.instance), bus)
-        answers = _answers(settings, trust, told, stores, announcer, bus, worker)
+        groups = GroupReader(stores.groups, stores.members, window_s=window_s)
+        inits = InitService(stores.inits, stores.hosts, groups, stores.editor, stores.history, bus)
+        answers = _answers(settings, trust, told, stores, announcer, bus, Following(worker, inits))
         async with (
             announcer,
             bus,
             worker,
+            InitWorker(inits, LeaseStore(database, bus.instance)),
             PresenceWatch(stores.presence, bus, window_s=window_s),
             HealthServer(bus, Pulse(database), host=settings.http_host, port=settings.http_port),
         ):
@@ -174,8 +189,9 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
 
 
 def _answers(
-    settings: Settings, trust: Trust, told: Told, stores: Stores, announcer: Announcer, bus: Bus, worker: ImportWorker
+    settings: Settings, trust: Trust, told: Told, stores: Stores, announcer: Announcer, bus: Bus, following: Following
 ) -> list[Endpoint | AgentEndpoint]:
+    worker = following.imports
     credentials = Credentials(trust.agents, trust.account, settings.credentials_lifetime_s)
     issuer = IntegrationIssuer(trust.integrations, trust.account, settings.public_nats, settings.ca)
     window_s = MISSED_BEATS * settings.heartbeat_s
@@ -193,6 +209,7 @@ def _answers(
             attributes=AttributeService(stores.attributes, stores.groups),
             imports=ImportService(stores.imports, worker.wake),
             sources=sources,
+            inits=following.inits,
             virtual=VirtualService(stores.virtual, stores.hosts, groups),
             group=GroupService(stores.groups, stores.members, groups, Keepers(bus)),
             membership=MembershipService(stores.members, groups),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from contracts import edits, groups, hosts, imports, people, topology, virtual
+from contracts import edits, groups, hosts, imports, inits, people, topology, virtual
 from contracts.agents import AgentCall
 from contracts.hosts import RenewCredentials
 from runtime.bus import AgentEndpoint, Endpoint, answer, answer_agent
@@ -14,6 +14,7 @@ from services.resources.history.service import HistoryService
 from services.resources.hosts.bulk import BulkService
 from services.resources.hosts.service import HostService
 from services.resources.imports.service import ImportService
+from services.resources.inits.service import InitService
 from services.resources.integrations.service import IntegrationService
 from services.resources.join_tokens.service import JoinTokenService
 from services.resources.revocations.service import RevocationService
@@ -33,6 +34,7 @@ class UseCases:
     imports: ImportService
     sources: SourceService
     virtual: VirtualService
+    inits: InitService
     group: GroupService
     membership: MembershipService
     targets: TargetService
@@ -52,6 +54,8 @@ def _hosts(of: UseCases) -> list[Endpoint]:
         answer(hosts.show_host, of.host.show),
         answer(hosts.change_host, of.host.change),
         answer(hosts.revoke_host, of.revocation.revoke_host),
+        answer(inits.init_hosts, of.inits.init),
+        answer(inits.list_inits, of.inits.list),
         answer(edits.edit_hosts, of.bulk.edit),
         answer(edits.host_history, of.history.history),
         answer(edits.host_origins, of.history.origins),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import msgspec
-from pymongo import DESCENDING, IndexModel
+from pymongo import DESCENDING, IndexModel, UpdateOne
 
 from contracts.edits import HostEvent, ListHistory
 from runtime.mongo import Database, Document, Session
@@ -19,6 +19,13 @@ class HistoryStore:
     async def add(self, events: Sequence[HostEvent], session: Session | None) -> None:
         if events:
             await self._history.insert_many([_to_document(event) for event in events], session=session, ordered=False)
+
+    async def note(self, events: Sequence[HostEvent]) -> None:
+        """Entries that come with no change; one that is there already stays as it is."""
+        if events:
+            documents = map(_to_document, events)
+            writes = [UpdateOne({"_id": each.pop("_id")}, {"$setOnInsert": each}, upsert=True) for each in documents]
+            await self._history.bulk_write(writes, ordered=False)
 
     async def page(self, request: ListHistory) -> list[HostEvent]:
         """Newest first; up to one more than asked for, which tells that there is a next page."""

@@ -1,0 +1,1 @@
+"""Initialisation of hosts: runs that are followed, so that hosts on which they succeed move on."""
