@@ -218,7 +218,8 @@ class ChangedTemplate(Struct, frozen=True, kw_only=True):
 
 
 class BlastRadius(Struct, frozen=True, kw_only=True):
-    """What a change would do. Beyond `examined` hosts nothing is said of the rest of `members`."""
+    """What a change would do. Beyond `examined` hosts nothing is said of the rest of `members`. All hosts are counted;
+    those that the caller may see are listed."""
 
     changes: list[KeyChange]
     """Of the document, up to a hundred."""

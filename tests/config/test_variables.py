@@ -406,6 +406,24 @@ async def test_a_scope_of_groups_is_the_end_of_the_world(ask, three_hosts):
         await ask(variables.effective_variables, AskEffective(hosts=("h-1", "h-3")), by=sam)
 
 
+async def test_a_preview_tells_nobody_what_they_may_not_read(ask, fleet, setting):
+    fleet.host("h-1", business="shop")
+    fleet.host("h-2", business="bank")
+    await setting("group:global", "a: before\n")
+    asked = PreviewVariables(scope="group:global", text="a: 1\n")
+    change, read = Grant(permissions=("variables:change",)), Grant(permissions=("variables:read",))
+    elsewhere = Grant(permissions=("variables:read",), scope=Scope(groups=("web",)))
+    for grants in ((change,), (change, elsewhere)):
+        with pytest.raises(Forbidden, match="a preview needs variables:read too") as refused:
+            await ask(variables.preview_variables, asked, by=Principal(kind="person", name="sam", grants=grants))
+        assert refused.value.reason == "auth.forbidden"
+    shop = Grant(permissions=("hosts:read",), scope=Scope(businesses=("shop",)))
+    for more, listed in (((), []), ((shop,), ["h-1"])):
+        sam = Principal(kind="person", name="sam", grants=(change, read, *more))
+        said = await ask(variables.preview_variables, asked, by=sam)
+        assert (said.hosts_changed, [each.host for each in said.hosts]) == (2, listed)
+
+
 async def test_a_scope_of_businesses_holds_their_hosts_and_no_group(ask, fleet, setting):
     fleet.host("h-1", business="shop")
     fleet.host("h-2", business="bank")

@@ -5,10 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from contracts.errors import Forbidden, NotFound
 from contracts.groups import HostGroups
 from contracts.people import Principal
+from contracts.permissions import Scope as Reach
 from contracts.variables import BlastRadius, ChangedHost, ChangedTemplate, KeyChange, PreviewVariables, ScopeKind
-from services.config.memberships import MOST_ASKED, Memberships
+from runtime.authorize import scopes
+from services.config.memberships import MOST_ASKED, Memberships, covers_host
 from services.config.variables import model
 from services.config.variables.document import keep_secrets, parse
 from services.config.variables.effective import EffectiveService, HostLayers, layered
@@ -34,6 +37,8 @@ class Touched:
     """Counted as hosts come by; the first ones are listed."""
 
     limit: int
+    reach: Sequence[Reach]
+    """Only hosts that lie in one of these are listed."""
     hosts: list[ChangedHost] = field(default_factory=list)
     changed: int = 0
     keys: set[str] = field(default_factory=set)
@@ -47,7 +52,7 @@ class Touched:
                 continue
             self.changed += 1
             self.keys.update(each.key for each in changes)
-            if len(self.hosts) < self.limit:
+            if len(self.hosts) < self.limit and covers_host(self.reach, host.known):
                 known = host.known.host
                 self.hosts.append(ChangedHost(host=known.id, hostname=known.hostname, changes=changes[:CHANGES_SHOWN]))
 
@@ -71,6 +76,7 @@ class BlastService:
 
     async def preview(self, request: PreviewVariables, principal: Principal) -> BlastRadius:
         scope = await self._documents.reached(request.scope, principal, "variables:change")
+        await self._check_read(request.scope, principal)
         document = await asyncio.to_thread(parse, request.text)
         before = await self._documents.newest(scope)
         values = await asyncio.to_thread(keep_secrets, document, before.values)
@@ -78,7 +84,7 @@ class BlastService:
         changes = await asyncio.to_thread(lambda: list(model.changes(before.values, values)))
         paths = [read(each.key) for each in changes]
         members, known = await self._members(scope)
-        touched = Touched(request.limit)
+        touched = Touched(request.limit, scopes(principal, "hosts:read"))
         if changes:
             await self._look_at(known, touched, after, {path[0] for path in paths})
         reads = await self._templates_reading(scope, paths, touched)
@@ -92,6 +98,16 @@ class BlastService:
             templates_changed=len(reads),
             templates=reads[: request.limit],
         )
+
+    async def _check_read(self, scope: str, principal: Principal) -> None:
+        """What a change would do tells what stands there. Raises Forbidden."""
+        try:
+            await self._documents.reached(scope, principal, "variables:read")
+        except NotFound:
+            said = (
+                f"{principal.name} may set variables of {scope} but not see them: a preview needs variables:read too."
+            )
+            raise Forbidden("auth.forbidden", said) from None
 
     async def _members(self, scope: Scope) -> tuple[int, list[HostGroups]]:
         if scope.kind is ScopeKind.HOST:
