@@ -231,6 +231,29 @@ async def test_a_row_that_several_hosts_answer_to_is_a_conflict(ask):
     assert set(await known(ask)) == {"twin"}
 
 
+async def test_no_row_gives_a_host_an_ip_that_another_live_host_has(ask):
+    await applied(ask, "asset_id,hostname,ips,idc\nA1,a,10.0.0.1,js\nA2,b,10.0.0.2,js\nA3,c,10.0.0.3,js\n")
+    host = (await known(ask))["c"].id
+    await ask(hosts.change_host, ChangeHost(host=host, state=HostState.RETIRED))
+    rules = {"match_by": ("asset_id",), "vanished": OnVanished.FAULTY, "most_vanished_percent": 100}
+    text = """asset_id,hostname,ips,idc
+A1,a,10.0.0.1;10.0.0.2,js
+A2,b,10.0.0.2;10.0.0.3;10.0.0.9,js
+A4,d,10.0.0.1,js
+A5,e,10.0.0.9,js
+A6,f,10.0.0.6,js
+"""
+    done = await applied(ask, text, **rules)
+    found = {row.line: (row.outcome, row.reason) for row in await rows(ask, done)}
+    ambiguous = ("conflict", "import.ambiguous")
+    assert found == {2: ambiguous, 3: ("changed", ""), 4: ambiguous, 5: ambiguous, 6: ("new", "")}
+    after = await known(ask)
+    assert set(after) == {"a", "b", "c", "f"}
+    assert (after["a"].ips, after["a"].state) == (("10.0.0.1",), HostState.STANDBY), "it is there, though not clear"
+    assert after["b"].ips == ("10.0.0.2", "10.0.0.3", "10.0.0.9")
+    assert "The IP 10.0.0.2 belongs to" in (await rows(ask, done))[0].message
+
+
 async def test_columns_are_mapped_and_filled_up(ask):
     text = "Name;x,IP,Site,Junk\nweb-1,10.0.0.1,,junk\n".replace("Name;x", "Name")
     unknown = await applied(ask, text)

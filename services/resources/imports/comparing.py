@@ -12,7 +12,18 @@ from dataclasses import dataclass, field
 from contracts.edits import OriginKind
 from contracts.errors import ServiceError
 from contracts.hosts import Host, HostState
-from contracts.imports import Format, Import, ImportCounts, ImportState, OnChanged, OnNew, OnVanished, Row, RowOutcome
+from contracts.imports import (
+    Format,
+    Import,
+    ImportCounts,
+    ImportState,
+    Key,
+    OnChanged,
+    OnNew,
+    OnVanished,
+    Row,
+    RowOutcome,
+)
 from contracts.topology import Attribute
 from runtime import ids
 from runtime.mongo import now
@@ -93,7 +104,8 @@ class Comparison:
         model.refuse_too_many(len(vanished), len(self._known), rules)
 
     async def _some(self, reads: Sequence[Read]) -> list[Row]:
-        found = await self.stores.imports.named(_names(reads, self.work))
+        named = [name for read in reads for name in model.names(read.values, {*self.work.rules.match_by, Key.IP})]
+        found = await self.stores.imports.named(named)
         matched, refused = await asyncio.to_thread(self._matched, reads, found)
         old = [(read, host) for read, host in matched if host is not None]
         new = [read for read, host in matched if host is None]
@@ -103,13 +115,16 @@ class Comparison:
         self, reads: Sequence[Read], found: Sequence[Host]
     ) -> tuple[list[tuple[Read, Host | None]], list[Row]]:
         keys = self.work.rules.match_by
-        known, matched, refused = Known.of(found, keys), [], []
+        known, matched, refused = Known.of(found, {*keys, Key.IP}), [], []
         for read in reads:
             try:
                 if read.refusal is not None:
                     raise read.refusal
                 host = known.match(read.values, keys)
-                self._taken.take(read.raw.line, host, list(model.names(read.values, keys)))
+                given = model.given_ips(read.values, host)
+                own = [] if host else model.names(read.values, keys)
+                self._taken.take(read.raw.line, host, {*own, *given})
+                known.refuse_others_ips(host, given)
                 matched.append((read, host))
             except ServiceError as error:
                 refused.append(model.told(Read(read.raw, read.values, error), model.refused_as(error)))

@@ -1,7 +1,7 @@
 """Which host a row speaks of, and what it makes of it. Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -34,6 +34,11 @@ def names(values: Mapping[str, Any], keys: Iterable[Key]) -> Iterator[Named]:
                 yield key, each
 
 
+def given_ips(values: Mapping[str, Any], host: Host | None) -> list[Named]:
+    """The row's IPs that the host does not have yet."""
+    return [name for name in names(values, (Key.IP,)) if host is None or name[1] not in host.ips]
+
+
 @dataclass
 class Known:
     """Hosts by their names."""
@@ -42,7 +47,7 @@ class Known:
     ids: dict[Named, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     @classmethod
-    def of(cls, found: Iterable[Host], keys: Sequence[Key]) -> "Known":
+    def of(cls, found: Iterable[Host], keys: Iterable[Key]) -> "Known":
         known = cls()
         for host in found:
             known.hosts[host.id] = host
@@ -62,6 +67,17 @@ class Known:
                 return self.hosts[found.pop()]
         return None
 
+    def refuse_others_ips(self, host: Host | None, given: Iterable[Named]) -> None:
+        """Raises Conflict if one of the IPs that a row gives to this host is another's; one retired has none."""
+        for name in given:
+            others = sorted(
+                other
+                for other in self.ids.get(name, set())
+                if (host is None or other != host.id) and self.hosts[other].state is not HostState.RETIRED
+            )
+            if others:
+                raise Conflict("import.ambiguous", f"The IP {name[1]} belongs to {others[0]}. Correct one.")
+
 
 @dataclass
 class Taken:
@@ -70,15 +86,16 @@ class Taken:
     hosts: dict[str, int] = field(default_factory=dict)
     names: dict[Named, int] = field(default_factory=dict)
 
-    def take(self, line: int, host: Host | None, named: Sequence[Named]) -> None:
-        """Raises Conflict if another row speaks of the same host."""
-        earlier = self.hosts.get(host.id) if host else next((self.names[n] for n in named if n in self.names), None)
-        if earlier is not None:
-            raise Conflict("import.ambiguous", f"Row {earlier} speaks of the same host.")
+    def take(self, line: int, host: Host | None, named: Collection[Named]) -> None:
+        """Raises Conflict if another row speaks of the same host, or of a new one by the same name."""
+        earlier = self.hosts.get(host.id) if host else None
         if host:
-            self.hosts[host.id] = line
-        else:
-            self.names.update(dict.fromkeys(named, line))
+            self.hosts.setdefault(host.id, line)
+        if earlier is None:
+            earlier = next((self.names[name] for name in named if name in self.names), None)
+        if earlier is not None:
+            raise Conflict("import.ambiguous", f"Row {earlier} speaks of the same host, or gives it the same IP.")
+        self.names.update(dict.fromkeys(named, line))
 
 
 @dataclass(frozen=True)
