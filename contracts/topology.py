@@ -38,7 +38,7 @@ class Place(Struct, frozen=True, kw_only=True):
     changed_by: str
     changed_at: datetime
     hosts: int | None = None
-    """How many hosts name it; told where one place is shown."""
+    """How many hosts that the caller may see name it; told where one place is shown."""
 
 
 class PlaceRef(Struct, frozen=True, kw_only=True):

@@ -205,7 +205,7 @@ def _answers(
             host=HostService(stores.hosts, groups, stores.editor, bus, window_s=window_s),
             bulk=BulkService(stores.hosts, groups, stores.editor, bus),
             history=HistoryService(stores.history, stores.hosts, groups),
-            places=TopologyService(stores.places, stores.groups, idcs=told.relays),
+            places=TopologyService(stores.places, stores.groups, groups, idcs=told.relays),
             attributes=AttributeService(stores.attributes, stores.groups),
             imports=ImportService(stores.imports, worker.wake),
             sources=sources,

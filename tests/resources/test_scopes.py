@@ -4,7 +4,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from contracts import edits, groups, hosts
+from contracts import edits, groups, hosts, topology
 from contracts.edits import BulkEdit
 from contracts.errors import Forbidden, Invalid, NotFound
 from contracts.groups import (
@@ -20,8 +20,10 @@ from contracts.groups import (
 from contracts.hosts import ChangeHost, HostFilter, HostRef, ListHosts, ResolveTargets, RevokeHost, Targets
 from contracts.people import Principal
 from contracts.permissions import EVERYTHING, PERMISSIONS, Grant, Scope
+from contracts.topology import ListPlaces, PlaceKind, PlaceRef
 from services.resources.hosts.criteria import NOBODY
 from services.resources.hosts.visibility import is_bounded, sees_group, visible
+from services.resources.topology.model import Spot
 
 EVERY_PERMISSION = tuple(PERMISSIONS)
 
@@ -219,6 +221,36 @@ async def test_nobody_with_bounds_widens_them_by_changing_a_group(ask, herd, who
         error = await _refusal(ask(call, request, who), (Forbidden, NotFound))
         assert error.reason in {"auth.forbidden", "group.unknown"}
     assert (await ask(groups.show_group, GroupRef(name="web"))).revision == 1
+
+
+@CASES
+async def test_places_do_not_tell_of_businesses_and_hosts_outside(ask, herd, who, seen):
+    await ask.places("product_line:shop/cart", "product_line:bank/cart", "product_line:shopping/cart", "set:blue")
+    for host in herd.values():
+        await ask(hosts.change_host, ChangeHost(host=host, host_set="blue"))
+    listed = {str(Spot(each.kind, each.path)) for each in (await ask(topology.list_places, ListPlaces(), who)).places}
+    assert {"idc js", "set blue"} <= listed
+    known = {SHOP: {"shop"}, SHOP_WEB: {"shop"}}.get(who, {"shop", "bank", "shopping"})
+    for name in ("shop", "bank", "shopping", "gone"):
+        for ref in (
+            PlaceRef(kind=PlaceKind.BUSINESS, path=name),
+            PlaceRef(kind=PlaceKind.PRODUCT_LINE, path=f"{name}/cart"),
+        ):
+            spot = str(Spot(ref.kind, ref.path))
+            assert (spot in listed) == (name in known)
+            if name in known:
+                await ask(topology.show_place, ref, who)
+                continue
+            error = await _refusal(ask(topology.show_place, ref, who), NotFound)
+            assert (error.reason, error.message) == ("place.unknown", f"There is no {spot}.")
+    for ref in (PlaceRef(kind=PlaceKind.IDC, path="js"), PlaceRef(kind=PlaceKind.SET, path="blue")):
+        assert (await ask(topology.show_place, ref, who)).hosts == len(seen)
+    if "shop" in known:
+        shop = PlaceRef(kind=PlaceKind.BUSINESS, path="shop")
+        assert (await ask(topology.show_place, shop, who)).hosts == len({*"ab"} & {*seen})
+    if "b" in seen:
+        missing = ChangeHost(host=herd["b"], product_line="carts")
+        assert (await _refusal(ask(hosts.change_host, missing, who), Invalid)).details["near"] == ["shop/cart"]
 
 
 BOTH = Scope(businesses=("shop", "bank"))

@@ -2,11 +2,12 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from contracts.errors import Invalid
 from contracts.hosts import Host
+from contracts.permissions import Scope
 from contracts.topology import PlaceKind
 from services.resources.idcs import reserved
 
@@ -27,6 +28,8 @@ EXAMPLES: Mapping[PlaceKind, str] = {
     PlaceKind.RACK: "js/r1/a7",
     PlaceKind.SET: "blue",
 }
+OF_BUSINESSES = (PlaceKind.BUSINESS, PlaceKind.PRODUCT_LINE)
+"""Places that exist only for whoever knows the business; where hosts stand is the map of the company."""
 _NEAR = 3
 _NAME = re.compile(r"[^\x00-\x1f\x7f/]{1,64}")
 
@@ -97,8 +100,34 @@ def hosts_in(spot: Spot) -> dict[str, Any]:
     }[spot.kind]
 
 
+def businesses(scopes: Iterable[Scope]) -> frozenset[str] | None:
+    """Those that somebody with these scopes knows; None: all. A scope of groups alone may hold hosts of any."""
+    known: set[str] = set()
+    for scope in scopes:
+        if scope.businesses is None:
+            return None
+        known.update(scope.businesses)
+    return frozenset(known)
+
+
+def is_known(spot: Spot, known: Collection[str] | None) -> bool:
+    """Whether a place exists for somebody who knows these businesses."""
+    return known is None or spot.kind not in OF_BUSINESSES or spot.path.partition("/")[0] in known
+
+
+def among(known: Collection[str] | None) -> dict[str, Any]:
+    """The condition of being a place that exists for somebody who knows these businesses."""
+    if known is None:
+        return {}
+    lines = [{"kind": PlaceKind.PRODUCT_LINE, "path": {"$gte": f"{each}/", "$lt": f"{each}0"}} for each in known]
+    named = {"kind": PlaceKind.BUSINESS, "path": {"$in": list(known)}}
+    return {"$or": [{"kind": {"$nin": list(OF_BUSINESSES)}}, named, *lines]}
+
+
 def missing(spot: Spot, paths: Iterable[str]) -> Invalid:
     """The refusal of a host that names a place which does not exist; `paths` are those of its kind that do."""
+    if spot.kind is PlaceKind.PRODUCT_LINE:  # those of other businesses may be none of the caller's business
+        paths = (each for each in paths if each.partition("/")[0] == spot.path.partition("/")[0])
     near = difflib.get_close_matches(spot.path, list(paths), n=_NEAR, cutoff=0.5)
     hint = f" Near it: {', '.join(near)}." if near else ""
     return Invalid(

@@ -7,8 +7,20 @@ import structlog
 
 from contracts.errors import Conflict, NotFound
 from contracts.people import Principal
-from contracts.topology import ChangePlace, CreatePlace, ListPlaces, Place, PlaceKind, PlaceRef, Places
+from contracts.topology import (
+    ChangePlace,
+    CreatePlace,
+    ListPlaces,
+    Place,
+    PlaceKind,
+    PlaceRef,
+    Places,
+    list_places,
+    show_place,
+)
 from runtime import revisions
+from runtime.authorize import scopes
+from services.resources.groups.reader import GroupReader
 from services.resources.groups.store import GroupStore
 from services.resources.topology import model
 from services.resources.topology.model import Spot, above
@@ -21,19 +33,22 @@ class TopologyService:
     """A host that is moved into a place in the very moment in which the place is deleted may keep its name; it can be
     moved elsewhere, or the place made again."""
 
-    def __init__(self, places: PlaceStore, groups: GroupStore, *, idcs: Collection[str]) -> None:
+    def __init__(self, places: PlaceStore, groups: GroupStore, reader: GroupReader, *, idcs: Collection[str]) -> None:
         """`idcs` are those that have a relay."""
-        self._places, self._groups, self._idcs = places, groups, idcs
+        self._places, self._groups, self._reader, self._idcs = places, groups, reader, idcs
 
-    async def list(self, request: ListPlaces, _: Principal) -> Places:
-        found = await self._places.page(request)
+    async def list(self, request: ListPlaces, principal: Principal) -> Places:
+        found = await self._places.page(request, model.businesses(scopes(principal, list_places.needs)))
         page = found[: request.limit]
         more = len(found) > request.limit
         return Places(places=page, next=Spot(page[-1].kind, page[-1].path).id if more else "")
 
-    async def show(self, request: PlaceRef, _: Principal) -> Place:
-        spot = Spot(request.kind, request.path)
-        return msgspec.structs.replace(await self._get(spot), hosts=await self._places.hosts(spot))
+    async def show(self, request: PlaceRef, principal: Principal) -> Place:
+        spot, within = Spot(request.kind, request.path), scopes(principal, show_place.needs)
+        if not model.is_known(spot, model.businesses(within)):
+            raise unknown(spot)
+        place, visible = await self._get(spot), await self._reader.visible(within)
+        return msgspec.structs.replace(place, hosts=await self._places.hosts(spot, visible))
 
     async def create(self, request: CreatePlace, principal: Principal) -> Place:
         spot = Spot(request.kind, request.path)
@@ -73,5 +88,9 @@ class TopologyService:
     async def _get(self, spot: Spot) -> Place:
         place = await self._places.get(spot)
         if place is None:
-            raise NotFound("place.unknown", f"There is no {spot}.")
+            raise unknown(spot)
         return place
+
+
+def unknown(spot: Spot) -> NotFound:
+    return NotFound("place.unknown", f"There is no {spot}.")

@@ -8,8 +8,8 @@ from pymongo import ASCENDING, UpdateOne
 from contracts.topology import ListPlaces, Place, PlaceKind
 from runtime import revisions
 from runtime.mongo import Database, Document, DuplicateKeyError, Session, now
-from services.resources.hosts.criteria import all_of
-from services.resources.topology.model import Spot, above, hosts_in
+from services.resources.hosts.criteria import Condition, all_of
+from services.resources.topology.model import Spot, above, among, hosts_in
 
 COMPARED = 5000
 """Paths among which one is looked for that is near to a wrong one."""
@@ -28,13 +28,15 @@ class PlaceStore:
         document = await self._places.find_one({"_id": spot.id})
         return _to_place(document) if document else None
 
-    async def page(self, request: ListPlaces) -> list[Place]:
-        """Up to one more than asked for, which tells that there is a next page."""
+    async def page(self, request: ListPlaces, businesses: Collection[str] | None) -> list[Place]:
+        """For somebody who knows these businesses, None being all: up to one place more than asked for, which tells
+        that there is a next page."""
         within = {"$gte": f"{request.below}/", "$lt": f"{request.below}0"}  # 0 follows / in every order
         conditions: list[Document] = [
             {"kind": {"$in": list(request.kinds)}} if request.kinds else {},
             {"path": within} if request.below else {},
             {"_id": {"$gt": request.after}} if request.after else {},
+            among(businesses),
         ]
         found = self._places.find(all_of(conditions)).sort("_id", ASCENDING).hint("_id_").limit(request.limit + 1)
         return [_to_place(document) for document in await found.to_list(None)]
@@ -81,9 +83,9 @@ class PlaceStore:
         found = self._places.find({"_id": {"$gte": f"{kind}:", "$lt": f"{kind};"}}, {"path": 1}).limit(COMPARED)
         return [document["path"] for document in await found.to_list(None)]
 
-    async def hosts(self, spot: Spot) -> int:
-        """How many name it; revoked ones do not count."""
-        return await self._hosts.count_documents({**hosts_in(spot), "revoked": False})
+    async def hosts(self, spot: Spot, visible: Condition | None = None) -> int:
+        """How many of the visible ones name it; revoked ones do not count."""
+        return await self._hosts.count_documents(all_of((hosts_in(spot), {"revoked": False}, visible or {})))
 
     async def below(self, spot: Spot) -> Place | None:
         """One of the places in it."""
