@@ -288,7 +288,9 @@ async def test_lists_of_objects_are_rows(ask, form):
         (Format.JSON, '[{"a": 1}'),
         (Format.YAML, "a: &x [1]\nb: *x\n"),
         (Format.YAML, "- !!python/object/apply:os.system [id]\n"),
+        (Format.YAML, "- {hostname: !!str 1, idc: js}\n"),
         (Format.YAML, "[" * 20_000),
+        (Format.JSON, '[{"hostname": "a", "idc": "js", "serial": NaN}]'),
         (Format.YAML, "\t- a"),
         (Format.CSV, ""),
         (Format.CSV, "idc,idc\njs,js\n"),
@@ -300,6 +302,41 @@ async def test_what_is_no_list_of_hosts_is_refused_as_a_whole(ask, form, text):
     rejected = done.state is ImportState.APPLIED and done.counts.rejected == done.counts.rows == 1
     assert (done.state, done.reason) == (ImportState.FAILED, "import.malformed") or rejected
     assert await known(ask) == {}
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "said"),
+    [
+        (
+            Format.JSON,
+            '[{"hostname": "a", "idc": "js"}, {"hostname": "b", "idc": "js", "hostname": "c"}]',
+            "'hostname'",
+        ),
+        (Format.JSON, '[{"hostname": "a", "idc": "js"}, {"hostname": "b", "x": [{"y": 1, "y": 2}]}]', "'y'"),
+        (Format.YAML, "- {hostname: a, idc: js}\n- hostname: b\n  idc: js\n  hostname: c\n", "'hostname' (line 4)"),
+    ],
+)
+async def test_a_row_that_says_something_twice_is_rejected(ask, form, text, said):
+    done = await applied(ask, text, form)
+    assert counts(done) == {"rows": 2, "new": 1, "rejected": 1, "done": 1}
+    [row] = await rows(ask, done, RowOutcome.REJECTED)
+    assert (row.line, row.reason, said in row.message) == (2, "import.bad_row", True), row.message
+    assert set(await known(ask)) == {"a"}
+
+
+async def test_yaml_is_read_as_it_stands_there(ask):
+    await declared(ask)
+    lines = ["0755", "1_000", "no", "1e3", "2026-01-02", "0x1f", "'null'"]
+    text = "".join(f"- {{hostname: {each}, idc: js, serial: ~, attributes.slots: 3}}\n" for each in lines)
+    assert (await applied(ask, text, Format.YAML, match_by=("hostname",))).counts.done == len(lines)
+    found = await known(ask)
+    assert set(found) == {each.strip("'") for each in lines}
+    assert {(each.serial, each.attributes["slots"]) for each in found.values()} == {("", 3)}
+
+
+async def test_a_table_with_semicolons_is_told_of_commas(ask):
+    done = await applied(ask, "hostname;ips;idc\na;10.0.0.1;js\n")
+    assert (done.reason, "separated by commas" in done.message) == ("import.unknown_column", True)
 
 
 async def test_text_comes_in_pieces_in_any_order_and_again(ask):

@@ -30,9 +30,10 @@ def check_columns(columns: Collection[str], rules: Rules) -> None:
     """Raises Invalid for a column that is no field and not mapped to one."""
     unknown = sorted(name for name in columns if name not in rules.columns and not _is_field(name))
     if unknown:
+        hint = " Columns are separated by commas, not by semicolons." if len(columns) == 1 and ";" in unknown[0] else ""
         raise Invalid(
             "import.unknown_column",
-            f"No field of hosts is called {', '.join(unknown)[:300]}. Map them to fields, or to nothing.",
+            f"No field of hosts is called {', '.join(unknown)[:300]}. Map them to fields, or to nothing.{hint}",
         )
 
 

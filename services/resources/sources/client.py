@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import aiohttp
-import msgspec
 from yarl import URL
 
 from contracts.errors import Invalid, Unavailable
 from contracts.imports import MOST_BYTES, SourceAuth, SourceMapping
+from services.resources.imports import reading
 from services.resources.sources import model
 
 MOST_PAGES = 5000
@@ -72,6 +72,9 @@ def _headers(mapping: SourceMapping, secret: str) -> dict[str, str]:
 
 def _decoded(data: bytes) -> Any:
     try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        page = reading.from_json(data.decode())
+    except (ValueError, RecursionError):
         raise Invalid("source.bad_answer", "The source answered with something else than JSON.") from None
+    if name := reading.twice(page):
+        raise Invalid("source.bad_answer", f"An object of the answer has the name {name} twice; which counts?")
+    return page

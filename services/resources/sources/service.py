@@ -1,5 +1,6 @@
 """Defining sources, asking them, and turning their pages into imports. Each public method is one use case."""
 
+import json
 from collections.abc import Callable, Collection
 from datetime import timedelta
 
@@ -101,7 +102,7 @@ class SourceService:
         model.check_secret(source.mapping, secret)
         async for rows in client.pages(source.mapping, secret, self._allowed):
             for row in rows:
-                text += dot + msgspec.json.encode(row).decode()
+                text += dot + json.dumps(row)
                 dot = ","
             while len(text) > PIECE_CHARACTERS:
                 await self._imports.put_piece(work.id, number, text[:PIECE_CHARACTERS], most=MOST_BYTES)
