@@ -22,9 +22,9 @@ from contracts.people import Principal
 from runtime import revisions
 from runtime.audit import note
 from runtime.authorize import scopes
+from runtime.mongo import now
 from services.config.accounts import deciding, model
 from services.config.accounts.store import AccountStore, AliasTaken, DefaultTaken
-from services.config.clock import now
 
 log = structlog.get_logger()
 

@@ -8,9 +8,8 @@ import msgspec
 from pymongo import ASCENDING, IndexModel
 
 from contracts.accounts import Account, ListAccounts
-from runtime.mongo import Database, Document, DuplicateKeyError
+from runtime.mongo import Database, Document, DuplicateKeyError, now
 from services.config.accounts.model import built_in
-from services.config.clock import now
 
 _LAST_CHARACTER = "\U0010ffff"
 _HAS_DEFAULT = {"default_for": {"$gt": ""}}

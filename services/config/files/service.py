@@ -1,7 +1,6 @@
 """What can be done with the depot's files, bytes aside. Each public method is one use case."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import structlog
 
@@ -22,6 +21,7 @@ from contracts.files import (
 )
 from contracts.people import Principal
 from runtime import revisions
+from runtime.mongo import now
 from services.config.files import model
 from services.config.files.store import FileStore
 
@@ -65,12 +65,12 @@ class FileService:
         for _ in range(TURNS):
             before = await self._store.get(request.name)
             if before is None:
-                made = model.first(request, by.name, _now())
+                made = model.first(request, by.name, now())
                 if await self._store.add(made):
                     log.info("file.recorded", file=made.name, version=1, by=by.name)
                     return made
                 continue
-            after = model.next_version(before, request, by.name, _now())
+            after = model.next_version(before, request, by.name, now())
             if after is before or await self._store.save(before, after):
                 log.info("file.recorded", file=after.name, version=after.newest.number, by=by.name)
                 return after
@@ -80,7 +80,7 @@ class FileService:
         return await self._settled(
             request.name,
             request.revision,
-            lambda file: model.changed(file, request, by.name, _now()),
+            lambda file: model.changed(file, request, by.name, now()),
         )
 
     async def forget(self, request: ForgetFile, by: Principal) -> Forgotten:
@@ -120,9 +120,3 @@ def _number(after: str) -> int:
     if not after.isdecimal() or len(after) > 10:
         raise Invalid("bus.malformed", "The request does not fit: `after` is the `next` of the page before.")
     return int(after)
-
-
-def _now() -> datetime:
-    """MongoDB keeps milliseconds, so nothing finer is said before it is kept."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -27,8 +27,8 @@ from contracts.scripts import (
 from runtime import revisions
 from runtime.audit import note
 from runtime.authorize import scopes
+from runtime.mongo import now
 from services.config import shelf
-from services.config.clock import now
 from services.config.scripts import model, parameters, rights
 from services.config.scripts.checking import Checker
 from services.config.scripts.reading import ScriptReading

@@ -16,7 +16,8 @@ from contracts.templates import (
     TemplateVersions,
 )
 from runtime.audit import note
-from services.config import clock, shelf
+from runtime.mongo import now
+from services.config import shelf
 from services.config.templates import model
 from services.config.templates.rendering import Renderer
 from services.config.templates.store import TemplateStore
@@ -51,7 +52,7 @@ class TemplateService:
         reads = model.reads_told(await self._renderer.inspect(request.text))
         for _ in range(TRIES):
             before = await self._templates.newest(request.name)
-            after = model.next_version(before, request, reads, principal.name, clock.now())
+            after = model.next_version(before, request, reads, principal.name, now())
             if after is before or await self._templates.add(after):
                 break
         else:

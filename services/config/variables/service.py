@@ -24,7 +24,7 @@ from contracts.variables import (
 )
 from runtime.audit import note
 from runtime.authorize import scopes
-from services.config import clock
+from runtime.mongo import now
 from services.config.memberships import Memberships, covers_group, covers_host, unknown_group, unknown_host
 from services.config.variables import model
 from services.config.variables.document import Document, keep_secrets, parse
@@ -119,7 +119,7 @@ class VariableService:
 
 
 def _next(before: Record, document: Document, why: str, by: str) -> Record:
-    return model.next_version(before, document, keep_secrets(document, before.values), why, by, clock.now())
+    return model.next_version(before, document, keep_secrets(document, before.values), why, by, now())
 
 
 def _summary(listed: Listed, search: str) -> ScopeSummary:
