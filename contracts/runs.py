@@ -95,6 +95,13 @@ class Counts(Struct, frozen=True, kw_only=True):
     skipped: int = 0
 
 
+class Refusal(Struct, frozen=True, kw_only=True):
+    """Why nothing of a try was started on any host."""
+
+    reason: str
+    message: str
+
+
 class Run(Struct, frozen=True, kw_only=True):
     id: str
     name: str
@@ -116,7 +123,11 @@ class Run(Struct, frozen=True, kw_only=True):
     variables: dict[str, Any] = {}
     """Those that the run itself brings."""
     needs_variables: bool = False
-    """Whether hosts were sent their variables."""
+    """Whether hosts are sent their variables. They are collected while the run is pending."""
+    variables_at: datetime | None = None
+    """The moment whose variables the newest try reads."""
+    refusal: Refusal | None = None
+    """Of the newest try: what came to light while its variables were collected."""
     account: str | None
     """The OS user; null: whatever the agent runs as."""
     account_alias: str = ""

@@ -41,10 +41,10 @@ RUN_MOVES: dict[RunState, frozenset[RunState]] = {
     RunState.RUNNING: frozenset({RunState.STOPPING, RunState.SUCCEEDED, RunState.FAILED}),
     RunState.STOPPING: frozenset({RunState.STOPPED, RunState.SUCCEEDED, RunState.FAILED}),
     RunState.SUCCEEDED: frozenset(),
-    RunState.FAILED: frozenset({RunState.RUNNING}),
-    RunState.STOPPED: frozenset({RunState.RUNNING}),
+    RunState.FAILED: frozenset({RunState.PENDING}),
+    RunState.STOPPED: frozenset({RunState.PENDING}),
 }
-"""Legal moves. A failed or stopped run moves back to running when its failed hosts are tried again."""
+"""Legal moves. A failed or stopped run is pending again when its failed hosts are tried again."""
 
 LIVE_RUN = frozenset({RunState.PENDING, RunState.RUNNING, RunState.STOPPING})
 

@@ -236,6 +236,8 @@ class BlastRadius(Struct, frozen=True, kw_only=True):
 class ResolveVariables(Struct, frozen=True, kw_only=True):
     hosts: ManyHosts
     task: str = ""
+    at: datetime | None = None
+    """Documents as they were at the moment that an earlier answer named; left out: as they are."""
 
 
 class HostValues(Struct, frozen=True, kw_only=True):
@@ -250,6 +252,8 @@ class ResolvedVariables(Struct, frozen=True, kw_only=True):
     """Secret values in the clear, for sealing to their hosts. Sorted by host; unknown hosts are left out."""
 
     hosts: list[HostValues]
+    at: datetime
+    """Whoever asks for other hosts with this gets the same revisions."""
     rest: tuple[str, ...] = ()
     """Ids for which this message has no room any more: ask for them again."""
 

@@ -91,6 +91,7 @@ def _table(run: Run) -> None:
             ("environment", "\n".join(f"{name}={value}" for name, value in run.env.items())),
             ("variables", msgspec.json.encode(run.variables).decode() if run.variables else ""),
             ("time-out", f"{run.timeout_s} s"),
+            ("refused", f"{run.refusal.message} [{run.refusal.reason}]" if run.refusal else ""),
             ("tries", str(run.tries) if run.tries > 1 else ""),
             ("actions", "\n".join(f"{when(a.at)} {a.what} by {a.by.name} {a.why}".rstrip() for a in run.actions)),
             ("stored script", f"{run.stored.name}@{run.stored.version}" if run.stored else ""),

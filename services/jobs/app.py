@@ -19,12 +19,12 @@ from runtime.mongo import Database, Pulse, connect, while_it_answers
 from runtime.settings import load
 from runtime.signing import Box, Signer
 from services.jobs.dispatch.bodies import BodyDesk
-from services.jobs.dispatch.conductor import Tools
 from services.jobs.dispatch.conductors import Conductors
 from services.jobs.dispatch.grants import Grants
 from services.jobs.dispatch.part import Patience
 from services.jobs.dispatch.strays import Strays
 from services.jobs.dispatch.ticker import Ticker
+from services.jobs.dispatch.tools import Tools
 from services.jobs.endpoints import endpoints
 from services.jobs.leases.keeper import LeaseKeeper
 from services.jobs.leases.store import LeaseStore
@@ -96,7 +96,7 @@ async def work(settings: Settings, bus: Bus, database: Database, stop: asyncio.E
     health.registry.register(JobsMetrics(tools.counters, lambda: conductors.held))
     content_key = hashlib.blake2b(b"drover/idempotency", key=settings.key("secrets_key")).digest()
     table = endpoints(
-        RunService(bus, stores.runs, stores.values, conductors, stores.outcomes.facts, tools.box, content_key),
+        RunService(bus, stores.runs, conductors, stores.outcomes.facts, tools.box, content_key),
         ResultService(stores.runs, stores.outcomes, waves, conductors),
         OutputService(stores.runs, stores.outcomes, stores.output, waves),
         BodyDesk(stores.runs, waves),

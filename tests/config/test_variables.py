@@ -1,6 +1,7 @@
 """Documents of variables on the real service: set, shown, compared, merged, and what changes would do."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -298,6 +299,28 @@ async def test_a_thousand_hosts_resolve_page_by_page(jobs, fleet, setting):
         asked = page.rest
     assert len(found) == 1000
     assert [host for host, values in found.items() if values["region.id"] != "0"] == ["h-0500"]
+
+
+async def test_who_names_a_moment_gets_the_documents_of_then(ask, jobs, fleet, setting, database):
+    fleet.host("h-1")
+    await setting("group:global", "a: 1\n")
+    await setting("host:h-1", "b: !secret one\n")
+
+    async def resolved(at=None):
+        page = await jobs.call(variables.resolve_variables, ResolveVariables(hosts=("h-1",), at=at))
+        return page.at, _of_documents(page.hosts[0])
+
+    at, before = await resolved()
+    await until(lambda: datetime.now(UTC) > at + timedelta(milliseconds=1), "the clock has gone on")
+    await setting("host:h-1", "b: !secret two\n")
+    await setting("host:h-1", "b: !secret three\n")
+    await setting("group:idc:js", "c: new\n")
+    assert before == {"a": "1", "b": "one"}
+    assert await resolved(at) == (at, before)
+    assert (await resolved())[1] == {"a": "1", "b": "three", "c": "new"}
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    await database["variables"].update_one({"_id": "group:global"}, {"$set": {"changed_at": later}})
+    assert await resolved() == (later, {"a": "1", "b": "three", "c": "new"}), "set by an instance whose clock is fast"
 
 
 async def test_values_too_large_for_one_answer_are_refused_with_a_remedy(ask, fleet, setting):

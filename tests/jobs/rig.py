@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,6 +88,8 @@ class Rig:
     variables: dict[str, HostValues] = field(default_factory=dict)
     tasks: list[str] = field(default_factory=list)
     """What runs brought, as config was told."""
+    resolving: Callable[[ResolveVariables], Awaitable[None]] | None = None
+    """Called before config answers, which may raise or hold it up."""
     greeted: set[str] = field(default_factory=set)
     """Hosts whose hello has come to the hub."""
 
@@ -211,9 +214,12 @@ class Rig:
     async def resolve_variables(self, request: ResolveVariables, _: Principal) -> ResolvedVariables:
         """Half of what is asked for at a time, as when a message is full."""
         self.tasks.append(request.task)
+        if self.resolving is not None:
+            await self.resolving(request)
         now = request.hosts[: max(1, len(request.hosts) // 2)]
         found = [self.variables[name] for name in now if name in self.variables]
-        return ResolvedVariables(hosts=found, rest=request.hosts[len(now) :])
+        at = request.at or datetime.now(UTC).replace(microsecond=0)
+        return ResolvedVariables(hosts=found, rest=request.hosts[len(now) :], at=at)
 
     async def of_hosts(self, request: AskGroups, _: Principal) -> GroupsOfHosts:
         """Half of what is asked for at a time, as when a message is full."""

@@ -125,7 +125,7 @@ async def test_trying_again_gives_a_new_task_to_the_hosts_that_failed(jobs):
 
     again = await jobs.ask(runs.retry, RetryRun(run=run.id, why="fixed"))
 
-    assert (again.state, again.tries, again.ended_at, again.counts.succeeded) == (RunState.RUNNING, 2, None, 1)
+    assert (again.state, again.tries, again.ended_at, again.counts.succeeded) == (RunState.PENDING, 2, None, 1)
     await jobs.becomes(run, "h-3", "running")
     with pytest.raises(Conflict) as refusal:
         await jobs.ask(runs.retry, RetryRun(run=run.id))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from contracts.errors import Invalid
@@ -62,11 +63,12 @@ class EffectiveService:
         return EffectiveOfHosts(hosts=told, rest=rest)
 
     async def resolve(self, request: ResolveVariables, _: Principal) -> ResolvedVariables:
-        found = await self.of_hosts(request.hosts, request.task)
+        at = request.at or await self._documents.moment()
+        found = await self.of_hosts(request.hosts, request.task, at)
         if request.task:
             await asyncio.to_thread(_refuse_bared, found)
         told, rest = await asyncio.to_thread(_spoken_page, found)
-        return ResolvedVariables(hosts=told, rest=rest)
+        return ResolvedVariables(hosts=told, rest=rest, at=at)
 
     async def of_visible(self, hosts: Sequence[str], task: str, reach: Iterable[Reach]) -> list[HostLayers]:
         """Sorted by host. Raises NotFound for one that does not exist or lies outside."""
@@ -77,17 +79,18 @@ class EffectiveService:
                 raise unknown_host(host)
         return found
 
-    async def of_hosts(self, hosts: Sequence[str], task: str = "") -> list[HostLayers]:
-        """Sorted by host; those that do not exist are left out. Raises Invalid for a task's variables."""
+    async def of_hosts(self, hosts: Sequence[str], task: str = "", at: datetime | None = None) -> list[HostLayers]:
+        """Sorted by host; those that do not exist are left out. With documents as they were at that moment. Raises
+        Invalid for a task's variables."""
         brought = await _task_layers(task)
         known = await self._memberships.of_hosts(hosts)
-        return layered(known, await self.documents(known), brought)
+        return layered(known, await self.documents(known, at), brought)
 
-    async def documents(self, known: Sequence[HostGroups]) -> dict[str, Record]:
-        """The newest documents that speak of these hosts, by scope."""
+    async def documents(self, known: Sequence[HostGroups], at: datetime | None = None) -> dict[str, Record]:
+        """The documents that speak of these hosts, by scope: the newest ones, or those of that moment."""
         asked = {f"group:{group.name}" for host in known for group in host.groups}
         asked.update(f"host:{host.host.id}" for host in known)
-        return await self._documents.newest_of(asked)
+        return await (self._documents.newest_of(asked) if at is None else self._documents.of_moment(asked, at))
 
 
 def layered(

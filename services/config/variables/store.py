@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +13,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from contracts.runs import MASK
 from contracts.variables import ListVariables
-from runtime.mongo import Database, Document, DuplicateKeyError, Session, together
+from runtime.mongo import Database, Document, DuplicateKeyError, Session, now, together
 from runtime.signing import Box
 from services.config.variables.model import Record, Scope, terms
 from services.config.variables.values import Secret, Tree, flatten, masked, scalars
@@ -37,6 +38,7 @@ class VariableStore:
             [
                 IndexModel([("kind", ASCENDING), ("_id", ASCENDING)]),
                 IndexModel([("terms", ASCENDING), ("_id", ASCENDING)]),
+                IndexModel([("changed_at", DESCENDING)]),
             ]
         )
         await self._versions.create_indexes([IndexModel([("scope", ASCENDING), ("revision", DESCENDING)], unique=True)])
@@ -49,6 +51,24 @@ class VariableStore:
         """Of these scopes, those that have variables."""
         found = self._newest.find({"_id": {"$in": list(scopes)}}, {"terms": 0, "text": 0})
         return {each["_id"]: self._record(each["_id"], each) for each in await found.to_list(None)}
+
+    async def moment(self) -> datetime:
+        """Now, but not before anything that was set, whatever the clocks of other instances say."""
+        newest = await self._newest.find_one({}, {"changed_at": 1}, sort=[("changed_at", DESCENDING)])
+        return max(now(), newest["changed_at"]) if newest else now()
+
+    async def of_moment(self, scopes: Iterable[str], at: datetime) -> dict[str, Record]:
+        """Of these scopes, those that had variables then, with what they were."""
+        found = await self.newest_of(scopes)
+        for scope in [scope for scope, record in found.items() if record.changed_at > at]:
+            before = await self._versions.find_one(
+                {"scope": scope, "changed_at": {"$lte": at}}, sort=[("revision", DESCENDING)]
+            )
+            if before:
+                found[scope] = self._record(scope, before)
+            else:
+                del found[scope]
+        return found
 
     async def has_keys(self, scope: str) -> bool:
         return await self._newest.find_one({"_id": scope, "keys": {"$gt": 0}}, {"_id": 1}) is not None

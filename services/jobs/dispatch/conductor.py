@@ -9,7 +9,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
 from typing import Any
@@ -19,21 +18,18 @@ import structlog
 from contracts import runs
 from contracts.agents import Ack, Cancel, TaskState, Verb
 from contracts.errors import Conflict, NotFound, Unavailable
-from contracts.runs import Counts, HostOutcome
+from contracts.runs import Counts
 from contracts.states import Live, RunState
-from runtime.bus import Bus, Disconnected
+from runtime.bus import Disconnected
 from runtime.mongo import PyMongoError
-from runtime.signing import Box
-from services.jobs.dispatch.grants import Grants
-from services.jobs.dispatch.part import Doing, Part, Patience, Step, Terms, next_step, unsealable
+from services.jobs.dispatch.part import Doing, Part, Step, Terms, next_step, refused, unsealable
+from services.jobs.dispatch.preparation import Preparation, Refused
 from services.jobs.dispatch.sending import Sender, Unsealable
-from services.jobs.dispatch.ticker import Ticker
+from services.jobs.dispatch.tools import Tools
 from services.jobs.results.announcing import announce_outcomes
-from services.jobs.results.store import NotOwner, OutcomeStore, Verdict
+from services.jobs.results.store import NotOwner, Verdict
 from services.jobs.runs import model
 from services.jobs.runs.model import Fact, RunRecord, Wave, changed
-from services.jobs.runs.store import RunStore
-from services.jobs.runs.values import ValueStore
 
 log = structlog.get_logger()
 
@@ -45,19 +41,6 @@ ANNOUNCE_S = 0.25
 TRY_AGAIN_S = 1.0
 LONGEST_WAIT_S = 300.0
 """Parts are looked at this often anyway, so that the ticker forgets runs that ended."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tools:
-    bus: Bus
-    runs: RunStore
-    outcomes: OutcomeStore
-    values: ValueStore
-    grants: Grants
-    box: Box
-    ticker: Ticker
-    patience: Patience
-    counters: Counter[str]
 
 
 def jitter() -> float:
@@ -81,6 +64,7 @@ class Conductor:
         self.stored = 0
         """Outcome documents of this wave that are known here."""
         self.terms = self._made_terms()
+        self._preparation = Preparation(tools.bus, tools.values, tools.box, record, self.wave)
         self._sender = Sender(tools.bus, tools.grants, record, self.wave, tools.values, tools.box)
         self._wake = asyncio.Event()
         self._todo: list[Part] = list(self.parts.values())
@@ -91,7 +75,7 @@ class Conductor:
         self._announce_later: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self.taken(facts)
-        if taken_over:
+        if taken_over and record.state is not RunState.PENDING:
             # The holder before may have sent grants that still run.
             for part in self.parts.values():
                 part.unsure_until = self.terms.last_start()
@@ -100,7 +84,7 @@ class Conductor:
 
     def _made_terms(self) -> Terms:
         record, now = self.record, self._tools.ticker.now()
-        began = now + self.wave.started_at.timestamp() - time.time()
+        began = now + (record.sending_at or self.wave.started_at).timestamp() - time.time()
         return Terms(
             deadline=began + record.offline_wait_s,
             wait_s=record.offline_wait_s,
@@ -238,10 +222,11 @@ class Conductor:
 
     async def _turn(self) -> bool:
         """True when the run is closed."""
-        if self.record.state is RunState.PENDING:
-            await self._move(RunState.RUNNING, started_at=_now())
         if self._look_again:
             await self._read_again()
+        if self.record.state is RunState.PENDING and not await self._begun():
+            self._wake.set()
+            return False
         if self._compare:
             await self._compare_outcomes()
         todo, self._todo = self._todo, []
@@ -260,11 +245,27 @@ class Conductor:
         await self._announce()
         return False
 
+    async def _begun(self) -> bool:
+        """Do the next of what has to be done before any host is sent a command; True once all is."""
+        refusal = None
+        try:
+            if await self._preparation.step():
+                return False
+        except Refused as error:
+            refusal = error.refusal
+            log.info("run.refused", run=self.record.id, reason=refusal.reason)
+        now = _now()
+        await self._move(RunState.RUNNING, started_at=self.record.started_at or now, sending_at=now, refusal=refusal)
+        if self.record.state is RunState.RUNNING:
+            self.terms = self._made_terms()
+        return self.record.state is not RunState.PENDING
+
     async def _slice(self, parts: list[Part]) -> list[tuple[Part, Step]]:
         now = self._tools.ticker.now()
         concluded: list[tuple[Part, Step]] = []
         for part in parts:
-            step = next_step(part, self.terms, now)
+            refusal = self.record.refusal
+            step = refused(part, refusal) if refusal else next_step(part, self.terms, now)
             if step.doing is Doing.SEND:
                 step = await self._send(part, step.verb, now)
             if step.doing is Doing.CONCLUDE:
@@ -306,7 +307,11 @@ class Conductor:
         self.taken(facts)
         for fact in facts:
             self._tools.counters[f"verdict_{fact.outcome}"] += not fact.report
-        told = [_told(fact, self.parts[fact.host], verdicts[fact.host]) for fact in facts if not fact.report]
+        told = [
+            verdicts[fact.host].told(fact.task, fact.host, self.parts[fact.host].target.hostname)
+            for fact in facts
+            if not fact.report
+        ]
         await announce_outcomes(self._tools.bus, self.record.id, told)
 
     async def _close(self) -> bool:
@@ -381,18 +386,6 @@ class Conductor:
         self.let_go()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
-
-
-def _told(fact: Fact, part: Part, step: Verdict) -> HostOutcome:
-    return HostOutcome(
-        host=fact.host,
-        hostname=part.target.hostname,
-        task=fact.task,
-        outcome=fact.outcome,
-        reason=step.reason,
-        message=step.message,
-        verdict=True,
-    )
 
 
 def _now() -> datetime:

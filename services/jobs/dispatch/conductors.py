@@ -15,8 +15,9 @@ from contracts.runs import AskLive, Counts, LiveHosts, OutcomesStored, RunChange
 from contracts.states import LIVE_RUN
 from contracts.subjects import ANY
 from runtime.bus import Endpoint, Message, answer
-from services.jobs.dispatch.conductor import Conductor, Tools
+from services.jobs.dispatch.conductor import Conductor
 from services.jobs.dispatch.strays import Strays
+from services.jobs.dispatch.tools import Tools
 from services.jobs.runs.model import Fact, RunRecord, Wave, run_of
 from services.jobs.runs.store import Brief, Held
 from services.jobs.waves import WaveIndex

@@ -12,6 +12,7 @@ from math import inf
 from typing import NamedTuple
 
 from contracts.agents import MAX_START_WINDOW_S, TaskState, Verb
+from contracts.runs import Refusal
 from contracts.states import Live, Outcome
 from services.jobs.runs.model import Target
 
@@ -198,6 +199,13 @@ def _reach(part: Part, terms: Terms, now: float) -> Step:
     if now >= sure:
         return _offline(part)
     return Step(Doing.WAIT, until=min(sure, part.due if now < part.due < terms.last_start() else inf))
+
+
+def refused(part: Part, refusal: Refusal) -> Step:
+    """Nothing of the try is sent to any host."""
+    if part.ended:
+        return _WAIT
+    return Step(Doing.CONCLUDE, outcome=Outcome.REFUSED, reason=refusal.reason, message=refusal.message)
 
 
 def unsealable(part: Part, terms: Terms, now: float, jitter: float) -> Step:

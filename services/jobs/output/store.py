@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 
 from runtime.mongo import Database, Document
+from services.jobs.once import Collection, insert_once
 from services.jobs.output.pieces import Piece
-from services.jobs.results.store import Collection, insert_once
 
 CHUNKS_AT_ONCE = 2
 """A chunk has up to 512 KiB."""

@@ -4,14 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-import bson
 import structlog
-from bson.errors import InvalidDocument
-from motor.motor_asyncio import AsyncIOMotorCollection
-from pymongo.errors import BulkWriteError
 
+from contracts.runs import HostOutcome
 from contracts.states import LIVE_RUN, Outcome
 from runtime.mongo import Database, Document
+from services.jobs.once import Collection, insert_once
 from services.jobs.results import documents
 from services.jobs.results.documents import REPORT, VERDICT, outcome_id
 from services.jobs.runs.model import Fact, RunRecord
@@ -19,11 +17,7 @@ from services.jobs.transaction import Session, together
 
 log = structlog.get_logger()
 
-Collection = AsyncIOMotorCollection[Document]
-
 KEPT_QUARANTINE_S = 7 * 86_400
-_DUPLICATE = 11_000
-_NOT_BSON = (InvalidDocument, OverflowError, UnicodeError, ValueError)
 _FACT = {"_id": 0, "task": 1, "host": 1, "kind": 1, "outcome": 1}
 
 
@@ -45,33 +39,16 @@ class Verdict(NamedTuple):
     reason: str
     message: str
 
-
-async def insert_once(collection: Collection, found: Sequence[Document]) -> list[Document]:
-    """Insert; what is there already stays as it is. Returns the documents that MongoDB can never hold."""
-    if not found:
-        return []
-    try:
-        await collection.insert_many(found, ordered=False)
-    except BulkWriteError as error:
-        details = error.details or {}
-        others = [each for each in details.get("writeErrors", ()) if each.get("code") != _DUPLICATE]
-        if others or details.get("writeConcernErrors"):
-            raise
-    except _NOT_BSON:
-        bad = [document for document in found if not _storable(document)]
-        if not bad:
-            raise
-        await insert_once(collection, [document for document in found if document not in bad])
-        return bad
-    return []
-
-
-def _storable(document: Document) -> bool:
-    try:
-        bson.encode(document)
-    except _NOT_BSON:
-        return False
-    return True
+    def told(self, task: str, host: str, hostname: str) -> HostOutcome:
+        return HostOutcome(
+            host=host,
+            hostname=hostname,
+            task=task,
+            outcome=self.outcome,
+            reason=self.reason,
+            message=self.message,
+            verdict=True,
+        )
 
 
 class OutcomeStore:

@@ -11,7 +11,7 @@ from contracts.agents import Language
 from contracts.errors import Conflict
 from contracts.hosts import Targets
 from contracts.people import Principal
-from contracts.runs import MASK, Action, Counts, Parameter, Run, RunChanged, StoredScript
+from contracts.runs import MASK, Action, Counts, Parameter, Refusal, Run, RunChanged, StoredScript
 from contracts.states import GOOD, RUN_MOVES, Live, Outcome, RunState
 from services.jobs.runs.visibility import Whose
 
@@ -44,6 +44,8 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     by: Principal
     created_at: datetime
     started_at: datetime | None = None
+    sending_at: datetime | None = None
+    """Since when hosts of the newest try are sent commands; None: not yet, or from before that was noted."""
     ended_at: datetime | None = None
     language: Language
     script: str
@@ -55,6 +57,8 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     variables: str = ""
     """Those that the run itself brings, as JSON; empty: none."""
     needs_variables: bool = False
+    variables_at: datetime | None = None
+    refusal: Refusal | None = None
     account: str | None
     account_alias: str = ""
     """Empty: it is from before there were aliases."""

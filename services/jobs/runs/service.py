@@ -25,7 +25,6 @@ from services.jobs.runs.checks import check, check_travels
 from services.jobs.runs.model import Fact, KeptParameter, RunRecord, Target, Wave, changed, shown, task_id
 from services.jobs.runs.planning import Plan, plan, replan
 from services.jobs.runs.store import KnownAlready, RunStore
-from services.jobs.runs.values import ValueStore
 from services.jobs.runs.visibility import READ, START, STOP, Whose, unknown, visible
 
 log = structlog.get_logger()
@@ -51,7 +50,6 @@ class Holding(Protocol):
 class RunService:
     bus: Bus
     store: RunStore
-    values: ValueStore
     holding: Holding
     facts: Callable[[Sequence[str]], Awaitable[list[Fact]]]
     """The outcomes of these tasks."""
@@ -71,8 +69,9 @@ class RunService:
         now = _now()
         record = self._record(planned, by, now, idempotency=key, content=content)
         check_travels(shown(record))
+        at = await variables.looked_at(self.bus, self.box, record, planned.chosen.hosts)
+        record = msgspec.structs.replace(record, variables_at=at)
         wave = _wave(record, planned.chosen.hosts, now)
-        await variables.keep(self.bus, self.values, self.box, record, wave)
         try:
             await self.store.add(record, wave)
         except KnownAlready:
@@ -145,9 +144,11 @@ class RunService:
         await replan(self.bus, record, hosts, by)
         now = _now()
         wave = _wave(record, hosts, now, attempt=record.tries + 1)
-        await variables.keep(self.bus, self.values, self.box, record, wave)
         changes = {
-            "state": record.to(RunState.RUNNING),
+            "state": record.to(RunState.PENDING),
+            "variables_at": await variables.looked_at(self.bus, self.box, record, hosts),
+            "refusal": None,
+            "sending_at": None,
             "owner": self.bus.instance,
             "tries": record.tries + 1,
             "ended_at": None,

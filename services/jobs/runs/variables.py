@@ -1,12 +1,13 @@
-"""The effective variables of hosts, for scripts that ask for them: resolved when a wave is made, and kept encrypted.
+"""The effective variables of hosts, for scripts that ask for them, encrypted.
 
-So all hosts of a wave read what held at one time, and a retry reads what holds then.
+All hosts of a try read the documents as they were when it was started; a retry reads those that hold then.
 """
 
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,10 +18,12 @@ from contracts.variables import HostValues, ResolveVariables, resolve_variables
 from runtime.bus import Bus
 from runtime.signing import Box
 from services.jobs.runs.checks import sealed_size
-from services.jobs.runs.model import RunRecord, Wave
-from services.jobs.runs.values import ValueStore
+from services.jobs.runs.model import RunRecord, Target
 
-PAGE = 1000
+LOOKED_AT = 200
+"""Hosts whose variables are looked at while the caller of a start waits; for so many, mistakes are refused there."""
+PAGE_S = 30.0
+"""Config may be busy with as much for other runs."""
 MOST_BYTES = 16 * 1024
 _ASKS = re.compile(r"\bdrover_var\b|\bdrover\.var\b|\bfrom drover import\b[^\n]*\bvar\b")
 _NO_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
@@ -41,26 +44,45 @@ def document(variables: Mapping[str, Any]) -> str:
     return _NO_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-async def keep(bus: Bus, store: ValueStore, box: Box, record: RunRecord, wave: Wave) -> None:
-    """Resolve and store what the hosts of the wave will be sent. Raises Invalid, and what config raises."""
+async def looked_at(bus: Bus, box: Box, record: RunRecord, hosts: Sequence[Target]) -> datetime | None:
+    """The moment whose variables a try on these hosts will read; None if it reads none.
+
+    Raises Invalid for what speaks against it as far as some of the hosts show, and what config raises. The others are
+    looked at when no caller waits.
+    """
     if not record.needs_variables:
-        return
-    masked = {each.name: box.open(each.sealed).decode() for each in record.parameters if each.masked}
-    for start in range(0, len(wave.hosts), PAGE):
-        hosts = [host.id for host in wave.hosts[start : start + PAGE]]
-        found = await _resolved(bus, hosts, record.variables)
-        closed = await asyncio.to_thread(_closed, box, masked, hosts, found)
-        await store.add(wave.id, closed)
+        return None
+    names = [host.id for host in hosts[:LOOKED_AT]]
+    resolved = await _resolved(bus, names, record.variables, None)
+    await asyncio.to_thread(_closed, box, _masked(box, record), names, resolved.hosts)
+    return resolved.at
 
 
-async def _resolved(bus: Bus, hosts: Sequence[str], task: str) -> dict[str, HostValues]:
+async def closed(bus: Bus, box: Box, record: RunRecord, hosts: Sequence[str]) -> dict[str, bytes]:
+    """Host → what it will be sent, encrypted: masked parameters and its variables. Raises what `looked_at` raises, and
+    CannotOpen."""
+    resolved = await _resolved(bus, hosts, record.variables, record.variables_at)
+    return await asyncio.to_thread(_closed, box, _masked(box, record), hosts, resolved.hosts)
+
+
+def _masked(box: Box, record: RunRecord) -> dict[str, str]:
+    """Its masked parameters. Raises CannotOpen."""
+    return {each.name: box.open(each.sealed).decode() for each in record.parameters if each.masked}
+
+
+class _Resolved(NamedTuple):
+    hosts: dict[str, HostValues]
+    at: datetime | None
+
+
+async def _resolved(bus: Bus, hosts: Sequence[str], task: str, at: datetime | None) -> _Resolved:
     found: dict[str, HostValues] = {}
     left = tuple(hosts)
     while left:
-        page = await bus.call(resolve_variables, ResolveVariables(hosts=left, task=task))
+        page = await bus.call(resolve_variables, ResolveVariables(hosts=left, task=task, at=at), timeout=PAGE_S)
         found |= {each.host: each for each in page.hosts}
-        left = page.rest
-    return found
+        left, at = page.rest, page.at
+    return _Resolved(found, at)
 
 
 def _closed(
