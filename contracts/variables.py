@@ -238,6 +238,8 @@ class ResolveVariables(Struct, frozen=True, kw_only=True):
     task: str = ""
     at: datetime | None = None
     """Documents as they were at the moment that an earlier answer named; left out: as they are."""
+    with_global: bool = True
+    """Tell `global.*` too: what all hosts share, once more, as the group `global` says it."""
 
 
 class HostValues(Struct, frozen=True, kw_only=True):

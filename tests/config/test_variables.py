@@ -485,7 +485,7 @@ async def test_no_query_reads_a_whole_collection(ask, three_hosts, setting, data
 
 def _of_documents(host):
     """What documents say, without what every host has."""
-    own = ("host.", "group_names", "inventory_hostname")
+    own = ("host.", "global.", "group_names", "inventory_hostname")
     return {key: text for key, text in host.flat.items() if not key.startswith(own)}
 
 

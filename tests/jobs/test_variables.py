@@ -260,6 +260,25 @@ async def test_a_script_asks_by_naming_the_function(jobs, script, asks):
     assert (await jobs.start("h-1", script=script, by=OPERATOR)).needs_variables is asks
 
 
+@pytest.mark.parametrize(
+    ("script", "sent"),
+    [
+        ("drover_var global.file_ulimit", True), ("drover_var $key # of global.*", True), ("./reads.sh", True),
+        ("drover_var region.id", False), ("import drover; drover.var('globally')", False),
+    ],
+)  # fmt: skip
+async def test_what_all_hosts_share_is_sent_to_scripts_that_may_read_it(jobs, script, sent):
+    asked = []
+
+    async def resolving(request):
+        asked.append(request.with_global)
+
+    jobs.resolving = resolving
+    jobs.known("h-1")
+    await jobs.ended(await jobs.start("h-1", script=script, needs_variables=True))
+    assert set(asked) == {sent}
+
+
 def test_the_document_is_json_that_yaml_reads_the_same():
     from services.config.variables.document import parse
 

@@ -67,7 +67,7 @@ class EffectiveService:
         found = await self.of_hosts(request.hosts, request.task, at)
         if request.task:
             await asyncio.to_thread(_refuse_bared, found)
-        told, rest = await asyncio.to_thread(_spoken_page, found)
+        told, rest = await asyncio.to_thread(_spoken_page, found, with_global=request.with_global)
         return ResolvedVariables(hosts=told, rest=rest, at=at)
 
     async def of_visible(self, hosts: Sequence[str], task: str, reach: Iterable[Reach]) -> list[HostLayers]:
@@ -111,14 +111,16 @@ def layered(
     return found
 
 
-def _spoken_page(found: Sequence[HostLayers]) -> tuple[list[HostValues], tuple[str, ...]]:
+def _spoken_page(found: Sequence[HostLayers], *, with_global: bool) -> tuple[list[HostValues], tuple[str, ...]]:
+    """The names that templates read, as texts."""
     trees = dict(zip((host.id for host in found), values_of(found, lambda tree: tree), strict=True))
+    shared = {"global": global_values(found[0], lambda tree: tree)} if with_global and found else {}
     known: dict[int, Spoken] = {}
 
     def told(host: HostLayers) -> HostValues:
         tree = trees[host.id]
         if id(tree) not in known:
-            known[id(tree)] = spoken(tree)
+            known[id(tree)] = spoken({**tree, **shared})
         common, names = known[id(tree)], spoken(own(host.known.host, host.group_names))
         return HostValues(host=host.id, flat=names.flat | common.flat, secrets=common.secrets)
 

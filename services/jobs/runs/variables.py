@@ -26,12 +26,18 @@ PAGE_S = 30.0
 """Config may be busy with as much for other runs."""
 MOST_BYTES = 16 * 1024
 _ASKS = re.compile(r"\bdrover_var\b|\bdrover\.var\b|\bfrom drover import\b[^\n]*\bvar\b")
+_GLOBAL = re.compile(r"\bglobal\b")
 _NO_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def asked_for(request: StartRun) -> bool:
     """Whether the script reads variables: it says so in its text, or whoever starts it does."""
     return request.needs_variables or bool(request.variables) or bool(_ASKS.search(request.script))
+
+
+def reads_global(record: RunRecord) -> bool:
+    """Whether `global.*` is sent too, which takes room: if the text has that word, or does not tell what it reads."""
+    return bool(_GLOBAL.search(record.script)) or not _ASKS.search(record.script)
 
 
 def document(variables: Mapping[str, Any]) -> str:
@@ -53,7 +59,7 @@ async def looked_at(bus: Bus, box: Box, record: RunRecord, hosts: Sequence[Targe
     if not record.needs_variables:
         return None
     names = [host.id for host in hosts[:LOOKED_AT]]
-    resolved = await _resolved(bus, names, record.variables, None)
+    resolved = await _resolved(bus, record, names, None)
     await asyncio.to_thread(_closed, box, _masked(box, record), names, resolved.hosts)
     return resolved.at
 
@@ -61,7 +67,7 @@ async def looked_at(bus: Bus, box: Box, record: RunRecord, hosts: Sequence[Targe
 async def closed(bus: Bus, box: Box, record: RunRecord, hosts: Sequence[str]) -> dict[str, bytes]:
     """Host → what it will be sent, encrypted: masked parameters and its variables. Raises what `looked_at` raises, and
     CannotOpen."""
-    resolved = await _resolved(bus, hosts, record.variables, record.variables_at)
+    resolved = await _resolved(bus, record, hosts, record.variables_at)
     return await asyncio.to_thread(_closed, box, _masked(box, record), hosts, resolved.hosts)
 
 
@@ -75,11 +81,13 @@ class _Resolved(NamedTuple):
     at: datetime | None
 
 
-async def _resolved(bus: Bus, hosts: Sequence[str], task: str, at: datetime | None) -> _Resolved:
+async def _resolved(bus: Bus, record: RunRecord, hosts: Sequence[str], at: datetime | None) -> _Resolved:
     found: dict[str, HostValues] = {}
+    with_global = reads_global(record)
     left = tuple(hosts)
     while left:
-        page = await bus.call(resolve_variables, ResolveVariables(hosts=left, task=task, at=at), timeout=PAGE_S)
+        asked = ResolveVariables(hosts=left, task=record.variables, at=at, with_global=with_global)
+        page = await bus.call(resolve_variables, asked, timeout=PAGE_S)
         found |= {each.host: each for each in page.hosts}
         left, at = page.rest, page.at
     return _Resolved(found, at)
