@@ -284,18 +284,6 @@ class RetryRun(Struct, frozen=True, kw_only=True):
     why: Annotated[str, Meta(max_length=500)] = ""
 
 
-class AskLive(Struct, frozen=True, kw_only=True):
-    run: Token
-    hosts: tuple[Token, ...] = ()
-
-
-class LiveHosts(Struct, frozen=True, kw_only=True):
-    """What only the instance that holds the run knows: where the hosts asked for stand, and how many stand where."""
-
-    hosts: dict[str, str]
-    counts: Counts
-
-
 class RunChanged(Struct, frozen=True, kw_only=True):
     run: str
     revision: int
@@ -403,8 +391,3 @@ retry = Call(
 run_changed = Event("jobs", "run", RunChanged, key="run")
 outcomes_stored = Event("jobs", "outcomes", OutcomesStored, key="run")
 output_stored = Event("jobs", "output", OutputStored, key="run")
-
-
-def live_hosts(instance: str) -> Call[AskLive, LiveHosts]:
-    """Asks one jobs instance about a run it holds; services ask each other, people never see it."""
-    return Call(f"jobs.at.{instance}.live", AskLive, LiveHosts, needs="runs:read", idempotent=True, reads=True)

@@ -30,9 +30,10 @@ from contracts.hosts import (
     Targets,
     TargetSet,
 )
+from contracts.live import AskLive, live_hosts
 from contracts.people import Principal
 from contracts.permissions import Role, Scope
-from contracts.runs import AskLive, RunRef, StartRun
+from contracts.runs import RunRef, StartRun
 from contracts.states import LIVE_RUN
 from contracts.variables import HostValues, ResolvedVariables, ResolveVariables
 from runtime.bus import Bus, Disconnected, Message, answer
@@ -259,7 +260,7 @@ class Rig:
         for instance in self.instances:
             with contextlib.suppress(Exception):
                 ask = AskLive(run=run.id, hosts=tuple(self.hosts))
-                return (await self.gateway.call(runs.live_hosts(instance.bus.instance), ask)).hosts
+                return (await self.gateway.call(live_hosts(instance.bus.instance), ask)).hosts
         return {}
 
     async def becomes(self, run, host, state):

@@ -10,8 +10,9 @@ import structlog
 from contracts import runs, subjects
 from contracts.agents import Ack, Heartbeat, Hello, TaskState
 from contracts.errors import NotFound, ServiceError
+from contracts.live import AskLive, LiveHosts, live_hosts
 from contracts.people import Principal
-from contracts.runs import AskLive, Counts, LiveHosts, OutcomesStored, RunChanged
+from contracts.runs import Counts, OutcomesStored, RunChanged
 from contracts.states import LIVE_RUN
 from contracts.subjects import ANY
 from runtime.bus import Endpoint, Message, answer
@@ -112,7 +113,7 @@ class Conductors:
             return None
         try:
             ask = AskLive(run=run.id, hosts=hosts)
-            return await self._tools.bus.call(runs.live_hosts(run.owner), ask, timeout=ASK_S)
+            return await self._tools.bus.call(live_hosts(run.owner), ask, timeout=ASK_S)
         except ServiceError:
             return None
 
@@ -126,7 +127,7 @@ class Conductors:
                 raise NotFound("run.unknown", "This instance does not hold that run.")
             return self._of(self._held[request.run], request.hosts)
 
-        return answer(runs.live_hosts(self._tools.bus.instance), live)
+        return answer(live_hosts(self._tools.bus.instance), live)
 
     # what the lease keeper finds
 
