@@ -46,6 +46,8 @@ MOST_ITEMS = 100
 DEEPEST = 12
 LARGEST = 16 * 1024
 """Characters of one written value, as JSON."""
+LONGEST_BRIEF = 100
+"""Characters of a value as a list of changes has it, as JSON."""
 
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
@@ -62,6 +64,19 @@ def written(value: Any, conceals: Collection[str] = ()) -> str:
         plain = {name: HIDDEN if name in conceals and each else each for name, each in plain.items()}
     text = as_json(_shown(plain, DEEPEST))
     return text if len(text) <= LARGEST else as_json(_cut(text, LARGEST // 4))
+
+
+def brief(name: str, value: Any) -> Any:
+    """The value of a field of that name as a list of changes has it: no secret, a long one by its size and hash."""
+    plain = msgspec.to_builtins(value)
+    if is_secret(name):
+        return _hidden(plain)
+    shown = _shown(plain, DEEPEST)
+    text = as_json(shown)
+    if len(text) <= LONGEST_BRIEF:
+        return shown
+    whole = plain if isinstance(plain, str) else text
+    return {"characters": len(whole), **_hash(whole)}
 
 
 def as_json(value: Any) -> str:

@@ -11,7 +11,12 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorDatabase
+from motor.motor_asyncio import (
+    AsyncIOMotorClient,
+    AsyncIOMotorClientSession,
+    AsyncIOMotorCollection,
+    AsyncIOMotorDatabase,
+)
 from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
@@ -22,10 +27,12 @@ from runtime.settings import BadSettings
 
 Document = dict[str, Any]
 Database = AsyncIOMotorDatabase[Document]
+Collection = AsyncIOMotorCollection[Document]
 Session = AsyncIOMotorClientSession
 R = TypeVar("R")
 
 __all__ = [
+    "Collection",
     "ConnectionFailure",
     "Database",
     "Document",

@@ -202,7 +202,7 @@ def _answers(
     groups = GroupReader(stores.groups, stores.members, window_s=window_s)
     return endpoints(
         UseCases(
-            host=HostService(stores.hosts, groups, stores.editor, bus, window_s=window_s),
+            host=HostService(stores.hosts, stores.history, groups, stores.editor, bus, window_s=window_s),
             bulk=BulkService(stores.hosts, groups, stores.editor, bus),
             history=HistoryService(stores.history, stores.hosts, groups),
             places=TopologyService(stores.places, stores.groups, groups, idcs=told.relays),

@@ -19,7 +19,6 @@ from contracts.accounts import (
 )
 from contracts.errors import Conflict, Forbidden, NotFound
 from contracts.people import Principal
-from runtime import revisions
 from runtime.audit import note
 from runtime.authorize import scopes
 from runtime.mongo import now
@@ -63,7 +62,7 @@ class AccountService:
             _for_all(by, "say which OS user an account is")
         for _ in range(TURNS):
             before = await self._get(request.alias, by, CHANGE)
-            _check(request.revision, before)
+            await self._store.revisions.check(request.revision, before.revision, before.alias)
             after = model.changed(before, request, by.name, now())
             try:
                 if after is before or await self._store.save(before, after):
@@ -78,7 +77,7 @@ class AccountService:
         _for_all(by, "delete accounts")
         for _ in range(TURNS):
             account = await self._get(request.alias, by, CHANGE)
-            _check(request.revision, account)
+            await self._store.revisions.check(request.revision, account.revision, account.alias)
             if account.built_in:
                 raise Conflict(
                     "account.built_in",
@@ -135,11 +134,6 @@ def _for_all(by: Principal, what: str) -> None:
         raise Forbidden(
             "auth.forbidden", f"{by.name} may not {what}: that needs {CHANGE} for all accounts, without a scope."
         )
-
-
-def _check(seen: int | None, account: Account) -> None:
-    marks = revisions.marks(account.revision, account.changed_by, account.changed_at)
-    revisions.check(seen, marks, "account.changed_meanwhile", f"the account {account.alias}")
 
 
 def _default_taken(account: Account) -> Conflict:

@@ -9,6 +9,7 @@ from pymongo import ASCENDING, IndexModel
 
 from contracts.accounts import Account, ListAccounts
 from runtime.mongo import Database, Document, DuplicateKeyError, now
+from runtime.revisions import Revisions
 from services.config.accounts.model import built_in
 
 _LAST_CHARACTER = "\U0010ffff"
@@ -27,6 +28,7 @@ class DefaultTaken(Exception):
 class AccountStore:
     def __init__(self, database: Database) -> None:
         self._accounts = database["accounts"]
+        self.revisions = Revisions(self._accounts, "account.changed_meanwhile", "the account {}")
 
     async def prepare(self) -> None:
         """Indexes, and the accounts that are always there; those that are there already stay as they are."""
@@ -79,8 +81,9 @@ class AccountStore:
     async def save(self, before: Account, after: Account) -> bool:
         """False if the account has moved on from `before`. Raises DefaultTaken."""
         try:
-            done = await self._accounts.replace_one(
-                {"_id": before.alias, "revision": before.revision}, _document(after)
+            done = await self._accounts.update_one(
+                {"_id": before.alias, "revision": before.revision},
+                self.revisions.update(_document(before), _document(after)),
             )
         except DuplicateKeyError as error:
             raise _taken(error) from error

@@ -20,7 +20,6 @@ from contracts.files import (
     RecordFile,
 )
 from contracts.people import Principal
-from runtime import revisions
 from runtime.mongo import now
 from services.config.files import model
 from services.config.files.store import FileStore
@@ -86,7 +85,7 @@ class FileService:
     async def forget(self, request: ForgetFile, by: Principal) -> Forgotten:
         for _ in range(TURNS):
             file = await self._get(request.name)
-            _check(request.revision, file)
+            await self._store.revisions.check(request.revision, file.revision, file.name)
             freed = await self._store.forget(file)
             if freed is not None:
                 log.info("file.forgotten", file=file.name, by=by.name)
@@ -96,7 +95,7 @@ class FileService:
     async def _settled(self, name: str, seen: int | None, change: Callable[[File], File]) -> File:
         for _ in range(TURNS):
             before = await self._get(name)
-            _check(seen, before)
+            await self._store.revisions.check(seen, before.revision, name)
             after = change(before)
             if after is before or await self._store.save(before, after):
                 return after
@@ -107,11 +106,6 @@ class FileService:
         if file is None:
             raise NotFound("file.unknown", f"There is no file {name} in the depot.")
         return file
-
-
-def _check(seen: int | None, file: File) -> None:
-    marks = revisions.marks(file.revision, file.changed_by, file.changed_at)
-    revisions.check(seen, marks, "file.changed_meanwhile", file.name)
 
 
 def _number(after: str) -> int:

@@ -9,6 +9,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from contracts.files import File, FileKind, FileVersion, ListFiles
 from runtime.mongo import Database, Document, DuplicateKeyError, Session, together
+from runtime.revisions import Revisions
 
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -17,6 +18,7 @@ class FileStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._files = database["files"]
+        self.revisions = Revisions(self._files, "file.changed_meanwhile", "{}")
         self._versions = database["file_versions"]
 
     async def prepare(self) -> None:
@@ -72,8 +74,10 @@ class FileStore:
         """False if the file has moved on from `before`."""
 
         async def work(session: Session) -> bool:
-            done = await self._files.replace_one(
-                {"_id": before.name, "revision": before.revision}, _document(after), session=session
+            done = await self._files.update_one(
+                {"_id": before.name, "revision": before.revision},
+                self.revisions.update(_document(before), _document(after)),
+                session=session,
             )
             if done.modified_count and after.newest.number > before.newest.number:
                 await self._versions.insert_one(_version_document(after.name, after.newest), session=session)

@@ -24,7 +24,6 @@ from contracts.scripts import (
     StoredText,
     VersionState,
 )
-from runtime import revisions
 from runtime.audit import note
 from runtime.authorize import scopes
 from runtime.mongo import now
@@ -120,7 +119,7 @@ class ScriptService:
     async def _move(self, request: MoveVersion, to: VersionState, by: Principal) -> Script:
         for _ in range(TURNS):
             before = await self._reading.script(request.name, by, VET)
-            _check_revision(request.revision, before)
+            await self._store.revisions.check(request.revision, before.revision, before.name)
             version = await self._reading.version_of(before, request.version)
             after = model.moved(before, version, to, by.name, now())
             if after is before:
@@ -160,7 +159,7 @@ class ScriptService:
     async def _writable(self, name: str, revision: int | None, by: Principal) -> Script:
         script = await self._reading.script(name, by)
         rights.check_writes(script, by)
-        _check_revision(revision, script)
+        await self._store.revisions.check(revision, script.revision, script.name)
         return script
 
     async def _saved(self, script: Script, version: ScriptVersion, text: str, by: Principal) -> StoredText:
@@ -191,11 +190,6 @@ def _check_retag(before: Script, after: Script, by: Principal) -> None:
             "script.not_yours", f"{before.name} is online, so its tags are changed by somebody who has {VET}."
         )
     rights.check_tags(before.tags, after.tags, by, VET if vets else CHANGE)
-
-
-def _check_revision(seen: int | None, script: Script) -> None:
-    marks = revisions.marks(script.revision, script.changed_by, script.changed_at)
-    revisions.check(seen, marks, "script.changed_meanwhile", f"the script {script.name}")
 
 
 def _busy(name: str) -> Conflict:

@@ -9,6 +9,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from contracts.scripts import Lint, ListScripts, Script, ScriptVersion, VersionState
 from runtime.mongo import Database, Document, DuplicateKeyError, Session, together
+from runtime.revisions import Revisions
 
 _LAST_CHARACTER = "\U0010ffff"
 _ONLINE = {"state": VersionState.ONLINE.value}
@@ -18,6 +19,7 @@ class ScriptStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._scripts = database["scripts"]
+        self.revisions = Revisions(self._scripts, "script.changed_meanwhile", "the script {}")
         self._versions = database["script_versions"]
         self._texts = database["script_texts"]
 
@@ -138,7 +140,8 @@ class ScriptStore:
 
     async def _replace(self, before: Script, after: Script, session: Session | None) -> bool:
         same = {"_id": before.name, "revision": before.revision}
-        return bool((await self._scripts.replace_one(same, _document(after), session=session)).modified_count)
+        update = self.revisions.update(_document(before), _document(after))
+        return bool((await self._scripts.update_one(same, update, session=session)).modified_count)
 
     async def _set(self, name: str, number: int, fields: Document, session: Session) -> None:
         await self._versions.update_one({"_id": _id(name, number)}, {"$set": fields}, session=session)

@@ -33,8 +33,7 @@ def check_size(text: str) -> None:
 def next_version(
     before: Template | None, request: SaveTemplate, reads: tuple[TemplateRead, ...], by: str, at: datetime
 ) -> Template:
-    """The template after the save; the same object if nothing differs. Raises Conflict."""
-    check_seen(request, before)
+    """The template after the save; the same object if nothing differs."""
     description, tags = (before.description, before.tags) if before else ("", ())
     after = Template(
         name=request.name,
@@ -52,22 +51,9 @@ def next_version(
     return after
 
 
-def check_seen(request: SaveTemplate, now: Template | None) -> None:
-    """Raise Conflict if somebody looked at another revision than there is; 0 is none."""
-    if request.revision is None or request.revision == (now.revision if now else 0):
-        return
-    if now is None:
-        raise Conflict("template.changed_meanwhile", f"There is no template {request.name} yet.", {"revision": 0})
-    raise changed_meanwhile(now)
-
-
-def changed_meanwhile(now: Template) -> Conflict:
-    return Conflict(
-        "template.changed_meanwhile",
-        f"{now.changed_by} changed the template {now.name} at {now.changed_at:%Y-%m-%d %H:%M:%S} UTC; its revision is"
-        f" {now.revision} now. Look again, then save it.",
-        {"revision": now.revision, "by": now.changed_by, "at": now.changed_at.isoformat()},
-    )
+def none_yet(name: str) -> Conflict:
+    """The refusal of whoever looked at a revision of a template that is not there."""
+    return Conflict("template.changed_meanwhile", f"There is no template {name} yet.", {"revision": 0})
 
 
 def unknown(name: str, revision: int) -> NotFound:

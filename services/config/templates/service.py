@@ -52,16 +52,24 @@ class TemplateService:
         reads = model.reads_told(await self._renderer.inspect(request.text))
         for _ in range(TRIES):
             before = await self._templates.newest(request.name)
+            await self._check_seen(request, before)
             after = model.next_version(before, request, reads, principal.name, now())
-            if after is before or await self._templates.add(after):
+            if after is before or await self._templates.add(after, before):
                 break
         else:
-            raise model.changed_meanwhile(await self.version(request.name, 0))
+            raise await self._templates.revisions.moved_on(after.revision - 1, request.name)
         if after is not before:
             note(before=before, after=after)
             log.info("template.saved", template=after.name, revision=after.revision, by=principal.name)
             await self._lay_out(after)
         return after
+
+    async def _check_seen(self, request: SaveTemplate, now: Template | None) -> None:
+        """Raise Conflict if somebody looked at another revision than there is; 0 is none."""
+        if now is not None:
+            await self._templates.revisions.check(request.revision, now.revision, now.name)
+        elif request.revision:
+            raise model.none_yet(request.name)
 
     async def _lay_out(self, template: Template) -> None:
         if self._depot is not None:

@@ -10,17 +10,19 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from contracts.templates import ListTemplates, Template, TemplateSummary, TemplateVersion
 from runtime.mongo import Database, Document, DuplicateKeyError, Session, together
+from runtime.revisions import PAST, Fields, Revisions
 from services.config.templates.model import roots, terms
 from services.config.variables.values import Path, read
 
 _LAST_CHARACTER = "\U0010ffff"
-_CONTENT = {"text": 0, "terms": 0, "roots": 0, "reads": 0}
+_CONTENT = {"text": 0, "terms": 0, "roots": 0, "reads": 0, PAST: 0}
 
 
 class TemplateStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._newest, self._versions = database["templates"], database["template_versions"]
+        self.revisions = Revisions(self._newest, "template.changed_meanwhile", "the template {}", _entered)
 
     async def prepare(self) -> None:
         await self._newest.create_indexes(
@@ -66,21 +68,31 @@ class TemplateStore:
         found = self._newest.find({"roots": {"$in": list(roots)}}, {"reads.key": 1})
         return {each["_id"]: [read(one["key"]) for one in each["reads"]] for each in await found.to_list(None)}
 
-    async def add(self, template: Template) -> bool:
+    async def add(self, template: Template, before: Template | None) -> bool:
         """Both the version and that it is the newest; False if somebody else was faster."""
-        content: Document = msgspec.to_builtins(template, builtin_types=(type(template.changed_at),))
+        content = _content(template)
         found_by = {"terms": terms(template), "roots": roots(template)}
 
         async def write(session: Session) -> None:
             await self._versions.insert_one(dict(content), session=session)
             newest = {name: value for name, value in content.items() if name != "name"} | found_by
-            await self._newest.replace_one({"_id": template.name}, newest, upsert=True, session=session)
+            update = self.revisions.update(_content(before), newest) if before else {"$set": newest}
+            await self._newest.update_one({"_id": template.name}, update, upsert=True, session=session)
 
         try:
             await together(self._database, write)
         except DuplicateKeyError:
             return False
         return True
+
+
+def _entered(document: Document) -> Fields:
+    return {name: document[name] for name in ("text", "description", "tags")}
+
+
+def _content(template: Template) -> Document:
+    content: Document = msgspec.to_builtins(template, builtin_types=(type(template.changed_at),))
+    return content
 
 
 def _template(found: Document) -> Template:

@@ -82,24 +82,12 @@ def next_version(before: Record, document: Document, values: Tree, why: str, by:
     return Record(before.scope, before.revision + 1, text, values, why, by, at)
 
 
-def check_seen(seen: int | None, now: Record) -> None:
-    """Raise Conflict if somebody looked at another revision than there is."""
-    if seen is not None and seen != now.revision:
-        raise changed_meanwhile(now)
-
-
-def changed_meanwhile(now: Record) -> Conflict:
-    if not now.revision:
-        return Conflict(
-            "variables.changed_meanwhile",
-            f"{now.scope} has no variables yet; leave the revision out, or say 0.",
-            {"revision": 0},
-        )
+def none_yet(scope: Scope) -> Conflict:
+    """The refusal of whoever looked at a revision of variables that are not there."""
     return Conflict(
         "variables.changed_meanwhile",
-        f"{now.changed_by} changed {now.scope} at {now.changed_at:%Y-%m-%d %H:%M:%S} UTC; its revision is"
-        f" {now.revision} now. Look again, then change it.",
-        {"revision": now.revision, "by": now.changed_by, "at": now.changed_at.isoformat()},
+        f"{scope} has no variables yet; leave the revision out, or say 0.",
+        {"revision": 0},
     )
 
 

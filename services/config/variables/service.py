@@ -59,12 +59,12 @@ class VariableService:
         document = await asyncio.to_thread(parse, request.text)
         for _ in range(TRIES):
             before = await self.newest(scope)
-            model.check_seen(request.revision, before)
+            await self._check_seen(request.revision, before)
             after = await asyncio.to_thread(_next, before, document, request.why, principal.name)
-            if after is before or await self._documents.add(after):
+            if after is before or await self._documents.add(after, before):
                 break
         else:
-            raise model.changed_meanwhile(await self.newest(scope))
+            raise await self._documents.revisions.moved_on(after.revision - 1, str(scope))
         if after is not before:
             note(before=model.noted(before), after=model.noted(after))
             log.info("variables.set", scope=str(scope), revision=after.revision, by=principal.name)
@@ -94,6 +94,13 @@ class VariableService:
         else:
             await self._memberships.check_group(scope.name)
         return scope
+
+    async def _check_seen(self, seen: int | None, now: Record) -> None:
+        """Raise Conflict if somebody looked at another revision than there is."""
+        if now.revision:
+            await self._documents.revisions.check(seen, now.revision, str(now.scope))
+        elif seen:
+            raise model.none_yet(now.scope)
 
     async def newest(self, scope: Scope) -> Record:
         return await self._documents.newest(scope) or model.nothing(scope)

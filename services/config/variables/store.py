@@ -9,13 +9,16 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from contracts.runs import MASK
 from contracts.variables import ListVariables
+from runtime import revisions
 from runtime.mongo import Database, Document, DuplicateKeyError, Session, now, together
+from runtime.revisions import PAST, Fields, Revisions
 from runtime.signing import Box
-from services.config.variables.model import Record, Scope, terms
+from services.config.variables.model import Record, Scope, changes, terms
 from services.config.variables.values import Secret, Tree, flatten, masked, scalars
 
 _LAST_CHARACTER = "\U0010ffff"
@@ -32,6 +35,7 @@ class VariableStore:
     def __init__(self, database: Database, box: Box) -> None:
         self._database, self._box = database, box
         self._newest, self._versions = database["variables"], database["variable_versions"]
+        self.revisions = Revisions(self._newest, "variables.changed_meanwhile", "{}", _shown)
 
     async def prepare(self) -> None:
         await self._newest.create_indexes(
@@ -44,12 +48,12 @@ class VariableStore:
         await self._versions.create_indexes([IndexModel([("scope", ASCENDING), ("revision", DESCENDING)], unique=True)])
 
     async def newest(self, scope: Scope) -> Record | None:
-        found = await self._newest.find_one({"_id": str(scope)}, {"terms": 0})
+        found = await self._newest.find_one({"_id": str(scope)}, {"terms": 0, PAST: 0})
         return self._record(str(scope), found) if found else None
 
     async def newest_of(self, scopes: Iterable[str]) -> dict[str, Record]:
         """Of these scopes, those that have variables."""
-        found = self._newest.find({"_id": {"$in": list(scopes)}}, {"terms": 0, "text": 0})
+        found = self._newest.find({"_id": {"$in": list(scopes)}}, {"terms": 0, "text": 0, PAST: 0})
         return {each["_id"]: self._record(each["_id"], each) for each in await found.to_list(None)}
 
     async def moment(self) -> datetime:
@@ -86,7 +90,7 @@ class VariableStore:
     async def page(self, request: ListVariables) -> list[Listed]:
         """Up to one more than asked for, which tells that there is a next page."""
         query: Document = {}
-        fields = {"terms": 0, "text": 0}
+        fields = {"terms": 0, "text": 0, PAST: 0}
         if request.kind is not None:
             query["kind"] = request.kind
         if request.search:
@@ -100,15 +104,16 @@ class VariableStore:
         found = self._newest.find(query, fields).sort("_id", ASCENDING).limit(request.limit + 1)
         return [Listed(self._record(each["_id"], each), each["keys"]) for each in await found.to_list(None)]
 
-    async def add(self, record: Record) -> bool:
+    async def add(self, record: Record, before: Record) -> bool:
         """Both the version and that it is the newest; False if somebody else was faster."""
         scope, keys = str(record.scope), len(flatten(record.values))
-        content, words = await asyncio.to_thread(self._prepared, record)
+        content, words, were = await asyncio.to_thread(self._prepared, record, before)
 
         async def write(session: Session) -> None:
             await self._versions.insert_one({"scope": scope, **content}, session=session)
             newest = {"kind": record.scope.kind, "terms": words, "keys": keys, **content}
-            await self._newest.replace_one({"_id": scope}, newest, upsert=True, session=session)
+            update = revisions.update(newest, were) if before.revision else {"$set": newest}
+            await self._newest.update_one({"_id": scope}, update, upsert=True, session=session)
 
         try:
             await together(self._database, write)
@@ -116,8 +121,10 @@ class VariableStore:
             return False
         return True
 
-    def _prepared(self, record: Record) -> tuple[Document, list[str]]:
-        return self._content(record), terms(record.values)
+    def _prepared(self, record: Record, before: Record) -> tuple[Document, list[str], Fields]:
+        differing = changes(before.values, record.values)
+        were = {each.key: None if each.before is UNSET else each.before for each in differing}
+        return self._content(record), terms(record.values), were
 
     def _content(self, record: Record) -> Document:
         secrets = [
@@ -148,6 +155,11 @@ class VariableStore:
             changed_by=found["changed_by"],
             changed_at=found["changed_at"],
         )
+
+
+def _shown(document: Document) -> Fields:
+    """The flattened keys, as they are kept: secrets masked."""
+    return flatten(msgspec.json.decode(document["values"]))
 
 
 def _put(values: Tree, at: list[str | int], secret: Secret) -> None:

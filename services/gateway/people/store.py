@@ -6,14 +6,15 @@ from datetime import datetime
 
 from contracts.errors import Conflict, NotFound
 from contracts.permissions import Role
-from runtime import revisions
 from runtime.mongo import Database, Document, DuplicateKeyError, Session
+from runtime.revisions import Fields, Revisions, fields, marks
 from services.gateway.people.model import KnownPerson
 
 
 class PeopleStore:
     def __init__(self, database: Database) -> None:
         self._people = database["people"]
+        self._revisions = Revisions(self._people, "person.changed_meanwhile", "{}", _shown)
 
     async def prepare(self) -> None:
         await self._people.create_index([("roles", 1), ("disabled", 1)])
@@ -60,13 +61,15 @@ class PeopleStore:
         document = await self._people.find_one({"_id": name}, session=session)
         if document is None:
             raise _nobody(name)
-        revisions.check(seen, document, "person.changed_meanwhile", name)
+        await self._revisions.check(seen, document["revision"], name, session)
         before = _person(document)
         after = change(before)
         if after == before:
             return before, before
         after = replace(after, revision=before.revision + 1, changed_by=by, changed_at=at)
-        await self._people.replace_one({"_id": name}, _document(after), session=session)
+        await self._people.update_one(
+            {"_id": name}, self._revisions.update(document, _document(after)), session=session
+        )
         return before, after
 
     async def anybody_with(self, role: str, session: Session) -> str | None:
@@ -87,6 +90,11 @@ def _nobody(name: str) -> NotFound:
     return NotFound("person.unknown", f"There is nobody called {name}.")
 
 
+def _shown(document: Document) -> Fields:
+    """`version` counts for ourselves only."""
+    return {name: value for name, value in fields(document).items() if name != "version"}
+
+
 def _document(person: KnownPerson) -> Document:
     return {
         "_id": person.name,
@@ -95,7 +103,7 @@ def _document(person: KnownPerson) -> Document:
         "created_at": person.created_at,
         "disabled": person.disabled,
         "version": person.version,
-        **revisions.marks(person.revision, person.changed_by, person.changed_at),
+        **marks(person.revision, person.changed_by, person.changed_at),
     }
 
 

@@ -8,14 +8,15 @@ import msgspec
 from contracts.errors import Conflict, Invalid, NotFound
 from contracts.permissions import Grant, Scope
 from contracts.roles import RoleDefinition
-from runtime import revisions
 from runtime.mongo import Database, Document, DuplicateKeyError, Session
+from runtime.revisions import Revisions
 from services.gateway.roles.model import BUILT_IN
 
 
 class RoleStore:
     def __init__(self, database: Database) -> None:
         self._roles = database["roles"]
+        self._revisions = Revisions(self._roles, "role.changed_meanwhile", "the role {}")
 
     async def prepare(self) -> None:
         await self._roles.create_index("scope.groups")
@@ -60,12 +61,12 @@ class RoleStore:
     ) -> RoleDefinition:
         """The role after the change. Raises NotFound, and Conflict if somebody was faster."""
         now = await self._find(name)
-        revisions.check(seen, now, "role.changed_meanwhile", f"the role {name}")
+        await self._revisions.check(seen, now["revision"], name)
         changed = change(_role(now))
         after = msgspec.structs.replace(changed, revision=now["revision"] + 1, changed_by=by, changed_at=at)
         which = {"_id": name, "revision": now["revision"]}
-        if not (await self._roles.replace_one(which, _document(after))).matched_count:
-            raise revisions.moved_on(await self._find(name), "role.changed_meanwhile", f"the role {name}")
+        if not (await self._roles.update_one(which, self._revisions.update(now, _document(after)))).matched_count:
+            raise await self._revisions.moved_on(now["revision"], name)
         return after
 
     async def remove(self, name: str, session: Session) -> RoleDefinition:

@@ -45,8 +45,7 @@ class AttributeService:
     async def change(self, request: ChangeAttribute, principal: Principal) -> Attribute:
         while True:
             before = await self._get(request.name)
-            seen = msgspec.structs.asdict(before)
-            revisions.check(request.revision, seen, "attribute.changed_meanwhile", f"the attribute {before.name}")
+            await self._attributes.revisions.check(request.revision, before.revision, before.name)
             after = await self._changed(before, request, principal)
             if await self._attributes.save(before, after):
                 log.info("attribute.changed", attribute=after.name, by=principal.name)

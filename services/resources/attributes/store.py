@@ -1,19 +1,19 @@
 """Declared attributes in MongoDB."""
 
 from collections.abc import Collection
-from typing import Any
 
 import msgspec
 from pymongo import ASCENDING
 
 from contracts.topology import Attribute, DeclareAttribute, ListAttributes
-from runtime import revisions
 from runtime.mongo import Database, Document, DuplicateKeyError, Session, now
+from runtime.revisions import Revisions, marks
 
 
 class AttributeStore:
     def __init__(self, database: Database) -> None:
         self._attributes, self._hosts = database["attributes"], database["hosts"]
+        self.revisions = Revisions(self._attributes, "attribute.changed_meanwhile", "the attribute {}")
 
     async def get(self, name: str) -> Attribute | None:
         document = await self._attributes.find_one({"_id": name})
@@ -36,7 +36,7 @@ class AttributeStore:
             "type": request.type.value,
             "choices": list(request.choices),
             "description": request.description,
-            **revisions.marks(1, by, now()),
+            **marks(1, by, now()),
         }
         try:
             await self._attributes.insert_one(document)
@@ -46,10 +46,9 @@ class AttributeStore:
 
     async def save(self, before: Attribute, after: Attribute) -> bool:
         """False if it has moved on from the revision it had before."""
-        values: dict[str, Any] = msgspec.structs.asdict(after)
-        kept = {name: values[name] for name in ("description", "revision", "changed_by", "changed_at")}
         done = await self._attributes.update_one(
-            {"_id": before.name, "revision": before.revision}, {"$set": {**kept, "choices": list(after.choices)}}
+            {"_id": before.name, "revision": before.revision},
+            self.revisions.update(_changeable(before), _changeable(after)),
         )
         return done.modified_count == 1
 
@@ -61,6 +60,14 @@ class AttributeStore:
         having: Document = {"$exists": True} if values is None else {"$in": list(values)}
         document = await self._hosts.find_one({f"attributes.{name}": having}, {"_id": 1})
         return document["_id"] if document else None
+
+
+def _changeable(attribute: Attribute) -> Document:
+    return {
+        "choices": list(attribute.choices),
+        "description": attribute.description,
+        **marks(attribute.revision, attribute.changed_by, attribute.changed_at),
+    }
 
 
 def _to_attribute(document: Document) -> Attribute:

@@ -4,7 +4,7 @@ What it says of a host by a query and what it says by looking at the document is
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -37,6 +37,8 @@ class Stored:
     """Never used again, so that a group which takes the name of a deleted one has none of its hosts."""
     uses: tuple[str, ...] = ()
     """Groups that its list of groups or its expression names."""
+    past: tuple[Any, ...] = field(default=(), compare=False)
+    """What its last changes replaced, as runtime.revisions has it."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
 """What people may make of groups. Pure."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -8,7 +11,7 @@ from msgspec import UNSET
 from contracts.errors import Conflict, Invalid, NotFound
 from contracts.groups import ChangeGroup, CreateGroup, Group, GroupKind, ListGroups
 from contracts.permissions import Scope
-from runtime import revisions
+from runtime.revisions import KEPT, Fields, moved_on, step
 from services.resources.groups.catalogue import Catalogue, Stored
 from services.resources.groups.names import RESERVED
 from services.resources.hosts.model import ordered
@@ -65,11 +68,35 @@ def stored(catalogue: Catalogue, name: str) -> Stored:
     return found
 
 
-def refuse_changed(group: Group, seen: int | None) -> None:
+def refuse_changed(stored: Stored, seen: int | None) -> None:
     """Raises Conflict if somebody looked at another revision than the group has now."""
-    if group.changed_at is not None:
-        now = revisions.marks(group.revision, group.changed_by, group.changed_at)
-        revisions.check(seen, now, "group.changed_meanwhile", f"the group {group.name}")
+    group = stored.group
+    if seen is not None and seen != group.revision:
+        what = f"the group {group.name}"
+        raise moved_on(seen, _plain(group), entered(group), stored.past, "group.changed_meanwhile", what)
+
+
+def signed(stored: Stored, were: Fields, by: str, at: datetime) -> Stored:
+    """The next revision, with the name of whoever made it; it remembers what `were` the changed fields before."""
+    revision = stored.group.revision + 1
+    group = msgspec.structs.replace(stored.group, revision=revision, changed_by=by, changed_at=at)
+    past = (*stored.past, step(_plain(group), were)) if revision > 1 else ()
+    return replace(stored, group=group, past=past[-KEPT:])
+
+
+def entered(group: Group) -> Fields:
+    """What people say of it."""
+    return {
+        "number": group.number,
+        "description": group.description,
+        "tags": list(group.tags),
+        "expression": group.expression,
+        "groups": list(group.groups),
+    }
+
+
+def _plain(group: Group) -> dict[str, Any]:
+    return msgspec.structs.asdict(group)
 
 
 def refuse_dynamic(group: Group) -> None:

@@ -11,6 +11,7 @@ from contracts.groups import ChangeGroup, CreateGroup, Group, GroupRef, Groups, 
 from contracts.people import Principal
 from runtime.authorize import scopes
 from runtime.mongo import now
+from runtime.revisions import UNSAID, differing
 from services.resources.expressions.tree import groups as named_in
 from services.resources.groups import model
 from services.resources.groups.catalogue import Catalogue, Stored
@@ -48,7 +49,8 @@ class GroupService:
         key = new_key()
 
         def make(catalogue: Catalogue) -> Stored:
-            return _checked(Stored(model.created(request, catalogue), key), catalogue, principal)
+            stored = _checked(Stored(model.created(request, catalogue), key), catalogue)
+            return model.signed(stored, {}, principal.name, now())
 
         made = await self._store.save(make)
         await self._members.put(key, request.hosts)
@@ -62,9 +64,12 @@ class GroupService:
 
         def change(catalogue: Catalogue) -> Stored:
             before = model.stored(catalogue, request.name)
-            model.refuse_changed(before.group, request.revision)
+            model.refuse_changed(before, request.revision)
             after = model.changed(before.group, request)
-            return before if after == before.group else _checked(replace(before, group=after), catalogue, principal)
+            if after == before.group:
+                return before
+            were = differing(model.entered(before.group), model.entered(after))
+            return model.signed(_checked(replace(before, group=after), catalogue), were, principal.name, now())
 
         changed = await self._store.save(change)
         log.info("group.changed", group=request.name, revision=changed.group.revision, by=principal.name)
@@ -123,26 +128,15 @@ def _refuse_bounded(principal: Principal) -> None:
 
 def _moved(request: MoveHosts, catalogue: Catalogue, principal: Principal) -> Stored:
     stored = model.stored(catalogue, request.name)
-    model.refuse_changed(stored.group, request.revision)
+    model.refuse_changed(stored, request.revision)
     model.refuse_dynamic(stored.group)
-    return _signed(stored, principal)
+    return model.signed(stored, {"hosts": UNSAID}, principal.name, now())
 
 
-def _checked(stored: Stored, catalogue: Catalogue, principal: Principal) -> Stored:
+def _checked(stored: Stored, catalogue: Catalogue) -> Stored:
     """With what it uses, if all of that exists and does not lead back to it. Raises Invalid."""
     group = stored.group
     uses = tuple(named_in(catalogue.read(group.expression))) if group.expression else group.groups
     model.refuse_unknown([name for name in uses if name not in catalogue])
     model.refuse_cycle(group, uses, catalogue)
-    return _signed(replace(stored, uses=uses), principal)
-
-
-def _signed(stored: Stored, principal: Principal) -> Stored:
-    """The next revision, with the name of whoever made it."""
-    group = msgspec.structs.replace(
-        stored.group,
-        revision=stored.group.revision + 1,
-        changed_by=principal.name,
-        changed_at=now(),
-    )
-    return replace(stored, group=group)
+    return replace(stored, uses=uses)

@@ -17,6 +17,7 @@ import msgspec
 from contracts.groups import Group
 from contracts.topology import AttributeType, PlaceKind
 from runtime.mongo import Database, Document, Session, together
+from runtime.revisions import PAST
 from services.resources.attributes.store import AttributeStore
 from services.resources.expressions.attributes import Kind
 from services.resources.groups.catalogue import Catalogue, Stored
@@ -133,9 +134,10 @@ def to_document(stored: Stored) -> Document:
         "groups": list(stored.group.groups),
         "key": stored.key,
         "uses": list(stored.uses),
+        PAST: list(stored.past),
     }
 
 
 def to_stored(document: Document) -> Stored:
     group = msgspec.convert(document | {"name": document["_id"]}, Group)
-    return Stored(group, document["key"], tuple(document["uses"]))
+    return Stored(group, document["key"], tuple(document["uses"]), tuple(document.get(PAST, ())))

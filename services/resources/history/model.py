@@ -8,7 +8,8 @@ import msgspec
 
 from contracts.edits import Change, FieldOrigin, HostEvent, Origin, OriginKind, Value
 from contracts.hosts import Host
-from services.resources.hosts.document import Origins
+from runtime import revisions
+from services.resources.hosts.document import Document, Origins
 from services.resources.hosts.model import CHANGEABLE
 
 NESTED = ("labels", "attributes")
@@ -61,13 +62,24 @@ def differences(before: Host | None, after: Host) -> list[Change]:
 def event(after: Host, changes: list[Change], author: Author, at: datetime) -> HostEvent:
     """The entry of what made the host what it is now."""
     return HostEvent(
-        id=f"{after.id}:{after.revision:08}",
+        id=entry_id(after.id, after.revision),
         host=after.id,
         revision=after.revision,
         origin=author.origin(at),
         by=author.by,
         changes=changes,
     )
+
+
+def entry_id(host: str, revision: int) -> str:
+    """Sorts by revision."""
+    return f"{host}:{revision:08}"
+
+
+def step(event: HostEvent) -> Document:
+    """The entry as the past of a document has it."""
+    made = revisions.marks(event.revision, event.by, event.origin.at)
+    return revisions.step(made, {change.field: change.before for change in event.changes})
 
 
 def traced(origins: Origins, changes: Iterable[Change], origin: Origin) -> dict[str, Origin]:

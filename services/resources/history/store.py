@@ -7,6 +7,8 @@ from pymongo import DESCENDING, IndexModel, UpdateOne
 
 from contracts.edits import HostEvent, ListHistory
 from runtime.mongo import Database, Document, Session
+from runtime.revisions import KEPT
+from services.resources.history.model import entry_id
 
 
 class HistoryStore:
@@ -26,6 +28,12 @@ class HistoryStore:
             documents = map(_to_document, events)
             writes = [UpdateOne({"_id": each.pop("_id")}, {"$setOnInsert": each}, upsert=True) for each in documents]
             await self._history.bulk_write(writes, ordered=False)
+
+    async def between(self, host: str, after: int, until: int) -> list[HostEvent]:
+        """Of these revisions the newest ones, the oldest first."""
+        ids = {"$gt": entry_id(host, after), "$lte": entry_id(host, until)}
+        found = self._history.find({"host": host, "_id": ids}).sort("_id", DESCENDING).limit(KEPT)
+        return [msgspec.convert(each | {"id": each["_id"]}, HostEvent) for each in reversed(await found.to_list(None))]
 
     async def page(self, request: ListHistory) -> list[HostEvent]:
         """Newest first; up to one more than asked for, which tells that there is a next page."""

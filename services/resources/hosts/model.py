@@ -12,7 +12,6 @@ from msgspec import UNSET
 from contracts.edits import BulkEdit
 from contracts.errors import Conflict, Invalid
 from contracts.hosts import ChangeHost, Host, HostFacts, HostState, Presence
-from runtime import revisions
 
 Values = Mapping[str, Any]
 """Field of a host → its value."""
@@ -37,13 +36,16 @@ ALIKE = ("state", "business", "product_line", "room", "rack", "host_set")
 """What can be the same on many hosts, and is one value."""
 COUNTED, MOST = ("tags", "labels", "attributes"), 64
 
+CHANGED_MEANWHILE = "host.changed_meanwhile"
+
 EVERY_HOST_HAS = frozenset({"127.0.0.1", "::1"})
 """Addresses that name no host in particular; as a target they would mean everybody."""
 
 
 def asked(host: Host, request: ChangeHost) -> Values:
     """What the request makes of the host's fields. Raises Conflict if somebody else was faster."""
-    revisions.check(request.revision, marks(host), "host.changed_meanwhile", f"the host {host.id}")
+    if request.revision not in {None, host.revision}:
+        raise Conflict(CHANGED_MEANWHILE, f"The host {host.id} has another revision now.")
     return {name: value for name in CHANGEABLE if (value := getattr(request, name)) is not UNSET}
 
 
@@ -85,10 +87,6 @@ def check_move(host: Host, state: HostState) -> None:
             f"{host.id} is {host.state} and cannot become {state} at once;"
             f" it can become {', '.join(sorted(MOVES[host.state] - {host.state}))}.",
         )
-
-
-def marks(host: Host) -> dict[str, Any]:
-    return revisions.marks(host.revision, host.changed_by or "enrolment", host.changed_at or host.created_at)
 
 
 def ordered(tags: tuple[str, ...]) -> tuple[str, ...]:

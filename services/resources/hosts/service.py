@@ -5,7 +5,7 @@ import time
 
 import structlog
 
-from contracts.errors import NotFound
+from contracts.errors import Conflict, NotFound
 from contracts.hosts import (
     ChangeHost,
     Host,
@@ -24,8 +24,10 @@ from runtime.authorize import scopes
 from runtime.bus import Bus
 from runtime.mongo import now
 from runtime.paging import fitting
+from runtime.revisions import marks, moved_on
 from services.resources.groups.reader import GroupReader
-from services.resources.history.model import Author
+from services.resources.history.model import Author, step, values
+from services.resources.history.store import HistoryStore
 from services.resources.hosts import model
 from services.resources.hosts.criteria import Condition
 from services.resources.hosts.document import at
@@ -37,9 +39,18 @@ log = structlog.get_logger()
 
 
 class HostService:
-    def __init__(self, hosts: HostStore, groups: GroupReader, editor: HostEditor, bus: Bus, *, window_s: float) -> None:
+    def __init__(
+        self,
+        hosts: HostStore,
+        history: HistoryStore,
+        groups: GroupReader,
+        editor: HostEditor,
+        bus: Bus,
+        *,
+        window_s: float,
+    ) -> None:
         """A host is online if it was heard within the last `window_s` seconds."""
-        self._hosts, self._groups, self._editor = hosts, groups, editor
+        self._hosts, self._history, self._groups, self._editor = hosts, history, groups, editor
         self._bus, self._window_s = bus, window_s
 
     async def list(self, request: ListHosts, principal: Principal) -> Hosts:
@@ -58,9 +69,9 @@ class HostService:
         visible = await self._groups.visible(scopes(principal, change_host.needs))
 
         def decide(host: Host) -> Host:
-            values = model.asked(host, request)
-            check_business(principal, host.business, values.get("business", host.business))
-            return model.changed(host, values, by=principal.name, at=now())
+            asked = model.asked(host, request)
+            check_business(principal, host.business, asked.get("business", host.business))
+            return model.changed(host, asked, by=principal.name, at=now())
 
         manner = Manner(Author.person(principal.name), visible)
         edits = await self._editor.edit([request.host], decide, manner)
@@ -68,13 +79,21 @@ class HostService:
             raise unknown(request.host)
         [edit] = edits
         if edit.refusal is not None:
-            raise edit.refusal
+            lost = edit.refusal.reason == model.CHANGED_MEANWHILE
+            raise await self._moved_on(request, edit.before) if lost else edit.refusal
         after = edit.after
         if edit.changes:
             note(before=edit.before, after=after)
             log.info("host.changed", host=after.id, revision=after.revision, by=principal.name)
             await self._bus.announce(host_changed, HostChanged(host=after.id, what="changed", revision=after.revision))
         return model.with_presence(after, heard_after=self._heard_after())
+
+    async def _moved_on(self, request: ChangeHost, now: Host) -> Conflict:
+        """The refusal of whoever named a revision that is not the newest."""
+        seen = request.revision or 0
+        past = [step(each) for each in await self._history.between(now.id, seen, now.revision)]
+        made = marks(now.revision, now.changed_by or "enrolment", now.changed_at or now.created_at)
+        return moved_on(seen, made, values(now), past, model.CHANGED_MEANWHILE, f"the host {now.id}")
 
     async def _get(self, host: str, visible: Condition) -> Host:
         record = await self._hosts.get(host, visible)

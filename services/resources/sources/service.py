@@ -52,8 +52,7 @@ class SourceService:
         while True:
             before = await self._sources.get(request.name)
             if before is not None:
-                seen = msgspec.structs.asdict(before)
-                revisions.check(request.revision, seen, "source.changed_meanwhile", f"the source {request.name}")
+                await self._sources.revisions.check(request.revision, before.revision, before.name)
             source = _put(request, before, principal)
             secret = await self._secret(request, before)
             if await self._sources.save(msgspec.structs.replace(source, has_secret=bool(secret)), before, secret):

@@ -8,6 +8,7 @@ from pymongo import ASCENDING, IndexModel
 
 from contracts.imports import ListSources, Source
 from runtime.mongo import Database, Document, DuplicateKeyError, now
+from runtime.revisions import Fields, Revisions, fields
 
 SECRET = "secret"  # noqa: S105  the name of a field
 
@@ -15,6 +16,7 @@ SECRET = "secret"  # noqa: S105  the name of a field
 class SourceStore:
     def __init__(self, database: Database) -> None:
         self._sources = database["sources"]
+        self.revisions = Revisions(self._sources, "source.changed_meanwhile", "the source {}", _entered)
 
     async def prepare(self) -> None:
         await self._sources.create_indexes([IndexModel([("enabled", ASCENDING), ("next_at", ASCENDING)])])
@@ -34,8 +36,7 @@ class SourceStore:
 
     async def save(self, source: Source, before: Source | None, secret: bytes) -> bool:
         """False if somebody else was faster."""
-        document: Document = msgspec.to_builtins(source, builtin_types=(datetime,))
-        document |= {"_id": document.pop("name"), SECRET: secret}
+        document = _to_document(source, secret)
         if before is None:
             try:
                 await self._sources.insert_one(document)
@@ -43,7 +44,8 @@ class SourceStore:
                 return False
             return True
         kept: Any = {"_id": source.name, "revision": before.revision}
-        return bool((await self._sources.replace_one(kept, document)).matched_count)
+        update = self.revisions.update(_to_document(before, await self.closed_secret(source.name)), document)
+        return bool((await self._sources.update_one(kept, update)).matched_count)
 
     async def due(self) -> Source | None:
         """One whose time has come."""
@@ -53,6 +55,16 @@ class SourceStore:
     async def note_import(self, name: str, last_import: str, next_at: datetime | None) -> None:
         fields: Document = {"last_import": last_import} | ({"next_at": next_at} if next_at else {})
         await self._sources.update_one({"_id": name}, {"$set": fields})
+
+
+def _entered(document: Document) -> Fields:
+    """Without what running it leaves behind."""
+    return {name: value for name, value in fields(document).items() if name not in {"next_at", "last_import"}}
+
+
+def _to_document(source: Source, secret: bytes) -> Document:
+    document: Document = msgspec.to_builtins(source, builtin_types=(datetime,))
+    return document | {"_id": document.pop("name"), SECRET: secret}
 
 
 def _to_source(document: Document) -> Source:

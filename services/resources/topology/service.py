@@ -18,7 +18,6 @@ from contracts.topology import (
     list_places,
     show_place,
 )
-from runtime import revisions
 from runtime.authorize import scopes
 from services.resources.groups.reader import GroupReader
 from services.resources.groups.store import GroupStore
@@ -64,7 +63,7 @@ class TopologyService:
         spot = Spot(request.kind, request.path)
         while True:
             place = await self._get(spot)
-            revisions.check(request.revision, msgspec.structs.asdict(place), "place.changed_meanwhile", f"the {spot}")
+            await self._places.revisions.check(request.revision, place.revision, spot.id)
             after = await self._places.describe(place, request.description, principal.name)
             if after is not None:
                 log.info("place.changed", place=spot.id, by=principal.name)

@@ -6,8 +6,8 @@ import msgspec
 from pymongo import ASCENDING, UpdateOne
 
 from contracts.topology import ListPlaces, Place, PlaceKind
-from runtime import revisions
 from runtime.mongo import Database, Document, DuplicateKeyError, Session, now
+from runtime.revisions import Revisions, marks
 from services.resources.hosts.criteria import Condition, all_of
 from services.resources.topology.model import Spot, above, among, hosts_in
 
@@ -19,6 +19,7 @@ BY_SETTINGS = "settings"
 class PlaceStore:
     def __init__(self, database: Database) -> None:
         self._places, self._hosts = database["places"], database["hosts"]
+        self.revisions = Revisions(self._places, "place.changed_meanwhile", "{}")
 
     async def prepare(self, idcs: Collection[str]) -> None:
         """IDCs with a relay exist by themselves."""
@@ -62,12 +63,12 @@ class PlaceStore:
 
     async def describe(self, place: Place, description: str, by: str) -> Place | None:
         """None if it has moved on from the revision it had."""
-        marks = revisions.marks(place.revision + 1, by, now())
+        made = marks(place.revision + 1, by, now())
         done = await self._places.update_one(
             {"_id": Spot(place.kind, place.path).id, "revision": place.revision},
-            {"$set": {"description": description, **marks}},
+            self.revisions.update({"description": place.description}, {"description": description, **made}),
         )
-        return msgspec.structs.replace(place, description=description, **marks) if done.modified_count else None
+        return msgspec.structs.replace(place, description=description, **made) if done.modified_count else None
 
     async def delete(self, spot: Spot) -> None:
         await self._places.delete_one({"_id": spot.id})
@@ -96,8 +97,8 @@ class PlaceStore:
 
 
 def _to_document(spot: Spot, description: str, by: str) -> Document:
-    marks = revisions.marks(1, by, now())
-    return {"_id": spot.id, "kind": spot.kind.value, "path": spot.path, "description": description, **marks}
+    made = marks(1, by, now())
+    return {"_id": spot.id, "kind": spot.kind.value, "path": spot.path, "description": description, **made}
 
 
 def _to_place(document: Document) -> Place:
