@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from contracts.errors import Invalid
 from contracts.people import Principal
 from contracts.templates import (
@@ -33,8 +35,8 @@ from services.config.variables.effective import (
 )
 from services.config.variables.values import Tree, masked, revealed
 
-HALF = MOST_REPLY_BYTES // 2
-"""Of text with nothing but quotes and line feeds JSON makes twice as much."""
+AT_ONCE = 500
+"""Hosts whose files are rendered for one answer; of files of some size no more fit into it."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,9 @@ class PreviewService:
     async def render_for_hosts(self, request: RenderForHosts, _: Principal) -> RenderedHosts:
         """With secrets in the clear. Hosts that do not exist are left out."""
         source = await self._source(request.name, request.revision, None)
-        hosts = await self._effective.of_hosts(request.hosts, request.task)
-        return await self._rendered(source, hosts, revealed)
+        hosts = await self._effective.of_hosts(request.hosts[:AT_ONCE], request.task)
+        rendered = await self._rendered(source, hosts, revealed)
+        return msgspec.structs.replace(rendered, rest=(*rendered.rest, *request.hosts[AT_ONCE:]))
 
     async def lint(self, request: LintTemplate, principal: Principal) -> TemplateLint:
         source = await self._source(request.name, request.revision, request.text)
@@ -113,7 +116,7 @@ class PreviewService:
         contexts = await asyncio.to_thread(contexts_of, hosts, shown)
         common = _common(hosts, shown)
         results = await self._renderer.render(
-            source.text, contexts, common=common, most_bytes=HALF, quiet=shown is revealed
+            source.text, contexts, common=common, most_bytes=MOST_REPLY_BYTES, quiet=shown is revealed
         )
         _refuse_all(hosts, results)
         told = {

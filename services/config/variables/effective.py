@@ -34,6 +34,9 @@ from services.config.variables.written import as_yaml
 MOST_REPLY_BYTES = 700 * 1024
 """As JSON; the bus carries 900 KiB."""
 
+AT_ONCE = 250
+"""Hosts that are resolved for one answer; few more fit into it, and what does not fit would be read again."""
+
 T = TypeVar("T")
 
 
@@ -64,11 +67,11 @@ class EffectiveService:
 
     async def resolve(self, request: ResolveVariables, _: Principal) -> ResolvedVariables:
         at = request.at or await self._documents.moment()
-        found = await self.of_hosts(request.hosts, request.task, at)
+        found = await self.of_hosts(request.hosts[:AT_ONCE], request.task, at)
         if request.task:
             await asyncio.to_thread(_refuse_bared, found)
         told, rest = await asyncio.to_thread(_spoken_page, found, with_global=request.with_global)
-        return ResolvedVariables(hosts=told, rest=rest, at=at)
+        return ResolvedVariables(hosts=told, rest=(*rest, *request.hosts[AT_ONCE:]), at=at)
 
     async def of_visible(self, hosts: Sequence[str], task: str, reach: Iterable[Reach]) -> list[HostLayers]:
         """Sorted by host. Raises NotFound for one that does not exist or lies outside."""
@@ -102,11 +105,14 @@ def layered(
         record = records.get(scope)
         return [Layer(Origin(kind, name, number, record.revision), record.values)] if record else []
 
+    of_groups: dict[str, list[Layer]] = {}
     found = []
     for each in known:
         layers = layer(f"host:{each.host.id}", LayerKind.HOST, each.host.id)
         for group in each.groups:
-            layers += layer(f"group:{group.name}", LayerKind(group.kind), group.name, group.number)
+            if group.name not in of_groups:
+                of_groups[group.name] = layer(f"group:{group.name}", LayerKind(group.kind), group.name, group.number)
+            layers += of_groups[group.name]
         found.append(HostLayers(each, tuple(ordered([*layers, *brought]))))
     return found
 

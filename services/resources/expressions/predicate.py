@@ -71,7 +71,7 @@ def _fits(part: Fits) -> Predicate:
     if attribute.kind is Kind.PRESENCE:
         return lambda document, around: _is_online(document, around.heard_after) in values
     read = reader(attribute)
-    checks = [_check(read, test) for test in others]
+    checks = [_check(attribute, test) for test in others]
     if values and all(isinstance(value, str) for value in values):
         checks.append(_is_one_of_texts(attribute, frozenset(values)))
     elif values:
@@ -106,17 +106,39 @@ def reader(attribute: Attribute) -> Reader:
     return lambda document: ((document.get(first) or {}).get(second),)
 
 
-def _check(read: Reader, test: Like | Within | Compared) -> Predicate:
+def _check(attribute: Attribute, test: Like | Within | Compared) -> Predicate:
     match test:
         case Like(glob):
             found = python_pattern(glob).match
-            return lambda document, _: any(isinstance(value, str) and found(value) for value in read(document))
+            return _any_value(attribute, lambda value: isinstance(value, str) and found(value) is not None)
         case Compared(order, number):
             holds = _ORDERS[order]
-            return lambda document, _: any(_is_number(value) and holds(value, number) for value in read(document))
+            return _any_value(attribute, lambda value: _is_number(value) and holds(value, number))
         case Within(network):
             first, last = addresses.key_range(network)
-            return lambda document, _: any(first <= key <= last for key in document.get(addresses.FIELD) or ())
+            return _has_key_between(first, last)
+
+
+def _any_value(attribute: Attribute, fits: Callable[[Any], bool]) -> Predicate:
+    """Of an attribute with one value no loop is made: this runs for every host and most groups."""
+    if attribute.many:
+        read = reader(attribute)
+        return lambda document, _: any(map(fits, read(document)))
+    first, *rest = attribute.path
+    if not rest:
+        return lambda document, _: fits(document.get(first))
+    second = rest[0]
+    return lambda document, _: fits((document.get(first) or {}).get(second))
+
+
+def _has_key_between(first: str, last: str) -> Predicate:
+    def holds(document: Document, _: Around) -> bool:
+        for key in document.get(addresses.FIELD) or ():  # noqa: SIM110  a generator costs more than the few keys
+            if first <= key <= last:
+                return True
+        return False
+
+    return holds
 
 
 def _is_number(value: object) -> bool:

@@ -64,7 +64,8 @@ class GroupStore:
 
     async def catalogue(self) -> Catalogue:
         """As the groups are now."""
-        return await self._catalogue(await self._marks.find_one({"_id": NEWEST}), None)
+        newest, around = await asyncio.gather(self._marks.find_one({"_id": NEWEST}), self._look_around())
+        return await self._catalogue(newest, around, None)
 
     async def save(self, change: Callable[[Catalogue], Stored]) -> Stored:
         """Write what `change` makes of the catalogue; it may be called again, and may refuse."""
@@ -92,10 +93,10 @@ class GroupStore:
         """The newest one, for the only transaction that changes it now."""
         new = {"$set": {"mark": secrets.token_hex(8)}}
         before = await self._marks.find_one_and_update({"_id": NEWEST}, new, upsert=True, session=session)
-        return await self._catalogue(before, session)
+        return await self._catalogue(before, await self._look_around(), session)
 
-    async def _catalogue(self, newest: Document | None, session: Session | None) -> Catalogue:
-        mark, around, remembered = newest["mark"] if newest else "", await self._look_around(), self._remembered
+    async def _catalogue(self, newest: Document | None, around: Surroundings, session: Session | None) -> Catalogue:
+        mark, remembered = newest["mark"] if newest else "", self._remembered
         if remembered is not None and (remembered.mark, remembered.around) == (mark, around):
             return remembered.catalogue
         if remembered is not None and remembered.mark == mark:
