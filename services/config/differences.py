@@ -16,7 +16,7 @@ Step = tuple[str, int, int, int, int]
 
 def unified(before: str, after: str, before_name: str, after_name: str) -> str:
     """Empty if no line differs. Every line ends with a line feed, also where a text does not."""
-    old, new = before.splitlines(), after.splitlines()
+    old, new = _lines(before), _lines(after)
     if old == new:
         return ""
     grouping = difflib.SequenceMatcher(None, "", "")
@@ -25,6 +25,11 @@ def unified(before: str, after: str, before_name: str, after_name: str) -> str:
     for group in grouping.get_grouped_opcodes(CONTEXT):
         lines += _hunk(group, old, new)
     return "".join(line + "\n" for line in lines)
+
+
+def _lines(text: str) -> list[str]:
+    """A carriage return is a part of its line: who compares files must see it."""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _steps(old: Sequence[str], new: Sequence[str]) -> Iterator[Step]:

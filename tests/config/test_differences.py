@@ -48,6 +48,11 @@ def test_it_reads_as_diffs_do():
     assert unified("", "a", "one", "two") == "--- one\n+++ two\n@@ -0,0 +1 @@\n+a\n"
 
 
+def test_a_carriage_return_is_a_difference():
+    assert changes(unified("a\nb\n", "a\r\nb\n", "one", "two")) == ["-a", "+a"]
+    assert unified("a\nb\n", "a\r\nb\n", "one", "two").endswith("-a\n+a\r\n b\n")
+
+
 def test_changes_that_lie_apart_are_hunks_of_their_own():
     old = [f"line {n}" for n in range(100)]
     new = [*old[:10], "new", *old[10:90], *old[91:]]

@@ -103,6 +103,8 @@ REFUSED = {
     "a division by zero": ("{{ 1 / 0 }}", "failed"),
     "text and number": ("{{ 'a' + 1 }}", "failed"),
     "more digits than Python writes": ("{{ 10**5000 }}", "failed"),
+    "lines that end with two characters": ("a\r\n", "malformed"),
+    "a carriage return in an expression": ("{{ 'a\rb' }}", "malformed"),
     "no expression": ("{% if %}", "malformed"),
     "no end": ("{{ x", "malformed"),
     "no such filter": ("{{ 1|nothing }}", "malformed"),

@@ -331,3 +331,20 @@ async def test_no_query_reads_a_whole_collection(ask, save, database, three_host
         await ask(variables.preview_variables, PreviewVariables(scope="host:h-1", text="region: {id: 1}"))
     assert whole_collections(seen, "templates", "template_versions") == []
     assert {each["ns"].partition(".")[2] for each in seen} >= {"templates", "template_versions"}
+
+
+async def test_a_template_with_carriage_returns_is_refused_wherever_it_is_given(ask, save, three_hosts):
+    text = "a = 1\nb = 2\r\nc = 3\r\n"
+    given = (
+        (templates.save_template, SaveTemplate(name="a", text=text)),
+        (templates.render_template, RenderTemplate(name="a", text=text, hosts=("h-1",))),
+        (templates.lint_template, LintTemplate(name="a", text=text, hosts=("h-1",))),
+    )
+    for call, request in given:
+        with pytest.raises(Invalid) as refused:
+            await ask(call, request)
+        assert (refused.value.reason, refused.value.details["line"]) == ("template.malformed", 2)
+        assert "Line 2: there is a carriage return" in refused.value.message
+    await save("a", text.replace("\r", ""))
+    told = await ask(templates.diff_template, DiffTemplate(name="a", content=text, host="h-1"))
+    assert not told.equal and "-b = 2\r\n" in told.text, "what is on the host may have them, and that shows"

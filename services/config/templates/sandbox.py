@@ -119,6 +119,7 @@ def answer(batch: Mapping[str, Any]) -> Answer:
     sandbox, reads, quiet = Sandbox(), list[Answer](), batch.get("quiet", False)
     give_time()
     try:
+        refuse_carriage_returns(batch["text"])
         tree = sandbox.parse(batch["text"])
         reads = list(read_by(tree, sandbox))
         refuse_loading(tree)
@@ -156,6 +157,13 @@ def checked(text: str) -> str:
         line = text.count("\n", 0, found.start()) + 1
         raise BadOutput(f"line {line} of the result has the control character U+{ord(found[0]):04X}")
     return text
+
+
+def refuse_carriage_returns(text: str) -> None:
+    """Jinja would make line feeds of them and tell nobody."""
+    if "\r" in text:
+        message = "there is a carriage return; lines of a template end with a line feed alone (dos2unix makes it so)"
+        raise TemplateSyntaxError(message, text.count("\n", 0, text.index("\r")) + 1)
 
 
 def refuse_loading(tree: nodes.Template) -> None:
