@@ -149,16 +149,6 @@ class GroupsOfHosts(Struct, frozen=True, kw_only=True):
     """Ids for which this message has no room any more: ask for them again."""
 
 
-class GroupUses(Struct, frozen=True, kw_only=True):
-    uses: tuple[str, ...]
-    """What else would mean another group if this name were given again, such as `account deploy`."""
-
-
-def uses_of_group(service: str) -> Call[GroupRef, GroupUses]:
-    """Services that keep names of groups are asked before one is deleted; people never see it."""
-    return Call(f"{service}.groups.uses", GroupRef, GroupUses, needs="groups:read", idempotent=True, reads=True)
-
-
 list_groups = Call(
     "resources.groups.list",
     ListGroups,

@@ -26,6 +26,7 @@ PERMISSIONS = {
     "variables:read": "see variables, secret ones masked",
     "variables:change": "set variables",
     "variables:resolve": "get the values for a host, secret ones too; for services",
+    "names:ask": "ask what exists by a name, and what names it; for services",
     "templates:read": "see and preview templates",
     "templates:change": "write templates",
     "runs:read": "see runs, their results and output",
@@ -71,7 +72,7 @@ _OPERATOR = _VIEWER | {
     "variables:change",
     "templates:change",
 }
-_FOR_SERVICES = frozenset({"variables:resolve"})
+_FOR_SERVICES = frozenset({"variables:resolve", "names:ask"})
 
 ROLES: dict[Role, frozenset[str]] = {
     Role.VIEWER: _VIEWER,
@@ -84,12 +85,12 @@ INDIVISIBLE = frozenset({"people:manage", "integrations:manage", "audit:read", "
 everybody did, places and attributes that belong to all, an import that decides over all hosts."""
 
 SERVICES: dict[str, frozenset[str]] = {
-    "gateway": frozenset({"audit:read", "runs:read"}),
+    "gateway": frozenset({"audit:read", "runs:read", "names:ask"}),
     "jobs": frozenset(
         {"hosts:read", "runs:read", "groups:read", "accounts:read", "scripts:read", "files:read", "variables:resolve"}
     ),
-    "resources": frozenset({"groups:read", "runs:read", "scripts:read"}),
-    "config": frozenset({"hosts:read", "groups:read"}),
+    "resources": frozenset({"groups:read", "runs:read", "scripts:read", "names:ask"}),
+    "config": frozenset({"hosts:read", "groups:read", "names:ask"}),
 }
 """What a service may ask in its own name. On behalf of a person the gateway sends that person along instead."""
 

@@ -257,10 +257,13 @@ REASONS: dict[str, Reason] = {
     "run.nothing_to_retry": Reason(409, "No host of the run failed.", "Start a new run."),
     "run.changed_meanwhile": Reason(409, "Somebody else changed the run meanwhile.", "Look again."),
     "run.idempotency_mismatch": Reason(409, "The idempotency key was used for another request.", "Use a new key."),
+    # what is written down by its name
+    "name.unknown": Reason(422, "Something is named that does not exist.", "Name what exists, or make it first."),
     # accounts
     "account.not_found": Reason(404, "There is no such account.", "See `drover account list`."),
     "account.exists": Reason(409, "There is an account of that alias.", "Choose another alias, or change that one."),
     "account.changed_meanwhile": Reason(409, "Somebody changed the account meanwhile.", "Look again, then change it."),
+    "account.in_use": Reason(409, "Something names the account.", "Take it out of what is named first."),
     "account.built_in": Reason(409, "The account is always there.", "Disable it, or take its grants away."),
     "account.default_taken": Reason(
         409, "A group has one default account at most.", "Take the group away from the other account first."

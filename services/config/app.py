@@ -6,21 +6,23 @@ from collections.abc import AsyncIterator
 
 import structlog
 
+from contracts.names import NameKind
 from runtime import log as logs
 from runtime.audit import AuditStore, Trail
 from runtime.audit import answers as audit_answers
 from runtime.bus import AgentEndpoint, Bus, Endpoint
 from runtime.health import HealthServer
 from runtime.mongo import Database, Pulse, connect, while_it_answers
+from runtime.names import KeptNames, Names
 from runtime.settings import load
 from runtime.signing import Box
 from services.config.accounts.service import AccountService
 from services.config.accounts.store import AccountStore
-from services.config.endpoints import endpoints, script_endpoints
+from services.config.endpoints import endpoints, name_endpoints, script_endpoints
 from services.config.files.service import FileService
 from services.config.files.store import FileStore
 from services.config.memberships import Memberships
-from services.config.naming import GroupNaming
+from services.config.naming import Naming
 from services.config.scripts.checking import Checker, shellcheck
 from services.config.scripts.processes import Processes
 from services.config.scripts.reading import ScriptReading
@@ -78,6 +80,9 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
                 await each.lay_out_missing()
             answers = [
                 *_answers(stores, bus, renderer, template),
+                *name_endpoints(
+                    Naming(stores.accounts, stores.variables), KeptNames({NameKind.ACCOUNT: stores.accounts.names})
+                ),
                 *script_endpoints(script, reading),
                 *audit_answers(stores.audit, NAME),
             ]
@@ -93,8 +98,7 @@ def _answers(
     variables = VariableService(stores.variables, memberships)
     effective = EffectiveService(stores.variables, memberships)
     return endpoints(
-        GroupNaming(stores.accounts, stores.variables),
-        AccountService(stores.accounts),
+        AccountService(stores.accounts, Names(bus)),
         FileService(stores.files),
         variables,
         effective,

@@ -1,11 +1,12 @@
 """Which contract each use case fulfils."""
 
 from contracts import accounts, files, script_search, scripts, templates, variables
-from contracts.groups import uses_of_group
+from contracts.names import unknown_names, uses_of_name
 from runtime.bus import AgentEndpoint, Endpoint, answer
+from runtime.names import KeptNames
 from services.config.accounts.service import AccountService
 from services.config.files.service import FileService
-from services.config.naming import GroupNaming
+from services.config.naming import Naming
 from services.config.scripts.reading import ScriptReading
 from services.config.scripts.service import ScriptService
 from services.config.templates.previews import PreviewService
@@ -16,7 +17,6 @@ from services.config.variables.service import VariableService
 
 
 def endpoints(
-    naming: GroupNaming,
     account: AccountService,
     file: FileService,
     variable: VariableService,
@@ -26,7 +26,6 @@ def endpoints(
     preview: PreviewService,
 ) -> list[Endpoint | AgentEndpoint]:
     return [
-        answer(uses_of_group("config"), naming.uses),
         answer(accounts.list_accounts, account.list),
         answer(accounts.show_account, account.show),
         answer(accounts.create_account, account.create),
@@ -56,6 +55,13 @@ def endpoints(
         answer(templates.diff_template, preview.diff),
         answer(templates.lint_template, preview.lint),
         answer(templates.render_for_hosts, preview.render_for_hosts),
+    ]
+
+
+def name_endpoints(naming: Naming, names: KeptNames) -> list[Endpoint | AgentEndpoint]:
+    return [
+        answer(unknown_names("config"), names.unknown),
+        answer(uses_of_name("config"), naming.uses),
     ]
 
 

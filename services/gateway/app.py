@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from prometheus_client import CollectorRegistry
 
 from contracts import registry
+from contracts.names import NameKind
 from runtime import log as logs
 from runtime.audit import AuditStore, Trail
 from runtime.audit import answers as audit_answers
@@ -24,6 +25,7 @@ from runtime.bus.streams import EVENTS
 from runtime.health import BusMetrics
 from runtime.health import routes as health_routes
 from runtime.mongo import Database, Pulse, connect, while_it_answers
+from runtime.names import KeptNames, Names
 from runtime.settings import BadSettings, load
 from runtime.signing import Signer
 from services.gateway import openapi
@@ -82,6 +84,7 @@ class Parts:
     trail: Trail
     trail_answers: list[Endpoint]
     audit: AuditService
+    names: KeptNames
     notary: Notary
     pulse: Pulse
     depot: Depot | None = None
@@ -137,7 +140,7 @@ async def _parts(settings: Settings, signer: Signer, database: Database, bus: Bu
     notary = Notary(bus, checkpoints, signer, every_s=settings.audit_checkpoint_s, file=settings.audit_file)
     return Parts(
         people=people,
-        roles=Roles(role_store, store, guard),
+        roles=Roles(role_store, store, guard, Names(bus)),
         sessions=Sessions(session_store, store, role_store, passwords, lockout),
         lockout=lockout,
         own_password=OwnPassword(people, store, session_store, passwords, lockout),
@@ -145,6 +148,7 @@ async def _parts(settings: Settings, signer: Signer, database: Database, bus: Bu
         trail=Trail(rows, SERVICE, bus.instance),
         trail_answers=audit_answers(rows, SERVICE),
         audit=AuditService(bus, checkpoints, notary),
+        names=KeptNames({NameKind.PERSON: store.names, NameKind.ROLE: role_store.names}),
         notary=notary,
         pulse=Pulse(database),
         depot=await asyncio.to_thread(_depot, settings),
@@ -172,7 +176,14 @@ def _depot(settings: Settings) -> Depot | None:
 
 def _endpoints(parts: Parts) -> list[Endpoint]:
     return endpoints(
-        parts.people, parts.roles, parts.sessions, parts.lockout, parts.own_password, parts.tokens, parts.audit
+        parts.people,
+        parts.roles,
+        parts.sessions,
+        parts.lockout,
+        parts.own_password,
+        parts.tokens,
+        parts.audit,
+        parts.names,
     )
 
 

@@ -4,8 +4,9 @@ from contracts import audit as audit_contract
 from contracts import people as contract
 from contracts import roles as roles_contract
 from contracts import sessions as sessions_contract
-from contracts.groups import uses_of_group
+from contracts.names import unknown_names, uses_of_name
 from runtime.bus import Endpoint, answer
+from runtime.names import KeptNames
 from services.gateway.audit.service import AuditService
 from services.gateway.people.people import People
 from services.gateway.roles.roles import Roles
@@ -23,6 +24,7 @@ def endpoints(
     own_password: OwnPassword,
     tokens: Tokens,
     audit: AuditService,
+    names: KeptNames,
 ) -> list[Endpoint]:
     return [
         answer(contract.whoami, people.whoami),
@@ -34,7 +36,8 @@ def endpoints(
         answer(contract.enable_person, people.enable),
         answer(contract.set_password, people.set_password),
         answer(contract.change_own_password, own_password.change),
-        answer(uses_of_group("gateway"), roles.uses_of_group),
+        answer(unknown_names("gateway"), names.unknown),
+        answer(uses_of_name("gateway"), roles.uses),
         answer(roles_contract.list_roles, roles.list),
         answer(roles_contract.show_role, roles.show),
         answer(roles_contract.create_role, roles.create),

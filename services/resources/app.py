@@ -9,6 +9,7 @@ import structlog
 
 from contracts import subjects
 from contracts.errors import Unavailable
+from contracts.names import NameKind
 from runtime import log as logs
 from runtime import nats_jwt
 from runtime.audit import AuditStore, Trail
@@ -17,6 +18,7 @@ from runtime.bus import AgentEndpoint, Bus, Connection, Endpoint, Options
 from runtime.bus.streams import EVENTS, ensure_stream
 from runtime.health import HealthServer
 from runtime.mongo import Database, Pulse, connect, while_it_answers
+from runtime.names import KeptNames, Names
 from runtime.nats_jwt import BadKey, BadToken, Key
 from runtime.settings import BadSettings, load
 from runtime.signing import Box
@@ -26,7 +28,6 @@ from services.resources.endpoints import UseCases, endpoints
 from services.resources.enrolment.credentials import Credentials
 from services.resources.enrolment.service import EnrolmentService, Told
 from services.resources.enrolment.store import AdmissionStore, ChallengeStore
-from services.resources.groups.keepers import Keepers
 from services.resources.groups.members import MemberStore
 from services.resources.groups.membership import MembershipService
 from services.resources.groups.reader import GroupReader
@@ -130,6 +131,13 @@ class Stores:
             self.history,
             idcs=idcs,
         )
+        self.names = KeptNames(
+            {
+                NameKind.GROUP: self.groups.names,
+                NameKind.BUSINESS: self.places.businesses,
+                NameKind.INTEGRATION: self.integrations.names,
+            }
+        )
         self.idcs = idcs
         self.importing = comparing.Stores(self.imports, self.places, self.attributes, self.editor)
 
@@ -199,19 +207,19 @@ def _answers(
         stores.sources, stores.imports, Box(secrets_key(settings)), worker.wake, allowed=settings.source_hosts
     )
     worker.asks(sources)
-    groups = GroupReader(stores.groups, stores.members, window_s=window_s)
+    groups, names = GroupReader(stores.groups, stores.members, window_s=window_s), Names(bus)
     return endpoints(
         UseCases(
             host=HostService(stores.hosts, stores.history, groups, stores.editor, bus, window_s=window_s),
             bulk=BulkService(stores.hosts, groups, stores.editor, bus),
             history=HistoryService(stores.history, stores.hosts, groups),
-            places=TopologyService(stores.places, stores.groups, groups, idcs=told.relays),
+            places=TopologyService(stores.places, stores.groups, groups, names, idcs=told.relays),
             attributes=AttributeService(stores.attributes, stores.groups),
             imports=ImportService(stores.imports, worker.wake),
             sources=sources,
             inits=following.inits,
             virtual=VirtualService(stores.virtual, stores.hosts, groups),
-            group=GroupService(stores.groups, stores.members, groups, Keepers(bus)),
+            group=GroupService(stores.groups, stores.members, groups, names),
             membership=MembershipService(stores.members, groups),
             targets=TargetService(stores.targets, groups, window_s=window_s),
             tokens=JoinTokenService(stores.tokens, stores.places, idcs=told.relays),
@@ -220,6 +228,7 @@ def _answers(
             ),
             revocation=RevocationService(stores.hosts, groups, stores.ending, announcer, bus),
             integrations=IntegrationService(stores.integrations, issuer, announcer),
+            names=stores.names,
         )
     )
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from contracts import edits, groups, hosts, imports, inits, people, topology, virtual
 from contracts.agents import AgentCall
 from contracts.hosts import RenewCredentials
+from contracts.names import unknown_names
 from runtime.bus import AgentEndpoint, Endpoint, answer, answer_agent
+from runtime.names import KeptNames
 from services.resources.attributes.service import AttributeService
 from services.resources.enrolment.service import EnrolmentService
 from services.resources.groups.membership import MembershipService
@@ -42,6 +44,7 @@ class UseCases:
     enrolment: EnrolmentService
     revocation: RevocationService
     integrations: IntegrationService
+    names: KeptNames
 
 
 def endpoints(of: UseCases) -> list[Endpoint | AgentEndpoint]:
@@ -109,6 +112,7 @@ def _groups(of: UseCases) -> list[Endpoint]:
         answer(groups.list_members, of.membership.members),
         answer(groups.preview_expression, of.membership.preview),
         answer(groups.groups_of_hosts, of.membership.of_hosts),
+        answer(unknown_names("resources"), of.names.unknown),
     ]
 
 

@@ -47,8 +47,8 @@ async def database(set_up, mongo):
 
 
 @pytest_asyncio.fixture(scope="package")
-async def ask(nats, config):
-    """Ask as the gateway does: `await ask(call, request, by=OPERATOR)`."""
+async def ask(nats, gateway):
+    """Ask as the gateway does: `await ask(call, request, by=OPERATOR)`. There is one, for it keeps people and roles."""
     async with service_bus(nats, "gateway") as bus:
 
         async def asked(call, request, *, by=ADMIN):

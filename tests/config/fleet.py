@@ -8,6 +8,7 @@ from contracts import groups
 from contracts.errors import NotFound
 from contracts.groups import Group, GroupKind, GroupsOfHosts, HostGroups, HostsOfGroup, Membership
 from contracts.hosts import Host, HostClass, HostFacts, HostState, Presence
+from contracts.names import NameKind, UnknownName, UnknownNames, unknown_names
 from runtime.bus import answer
 
 ROOM = 400
@@ -18,6 +19,7 @@ class Fleet:
     def __init__(self):
         self.hosts = {}
         self.groups = {}
+        self.integrations = set()
         self.clear()
 
     def clear(self):
@@ -56,11 +58,18 @@ class Fleet:
             answer(groups.show_group, self._show),
             answer(groups.groups_of_hosts, self._of_hosts),
             answer(groups.list_members, self._members),
+            answer(unknown_names("resources"), self._unknown),
         ]
 
     async def _show(self, request, _):
         membership, _ = self._get(request.name)
         return Group(name=membership.name, kind=membership.kind, number=membership.number)
+
+    async def _unknown(self, request, _):
+        known = self.integrations if request.kind is NameKind.INTEGRATION else self.groups
+        near = tuple(known) if request.near else ()
+        missing = [name for name in request.names if name not in known]
+        return UnknownNames(unknown=[UnknownName(name=name, near=near) for name in missing])
 
     async def _of_hosts(self, request, _):
         known = [id for id in sorted(request.hosts) if id in self.hosts]

@@ -5,6 +5,7 @@ import contextlib
 import secrets
 
 import pytest
+import pytest_asyncio
 
 from contracts import accounts
 from contracts.accounts import (
@@ -21,6 +22,7 @@ from contracts.permissions import Grant, Role, Scope
 from tests.config.conftest import ADMIN, OPERATOR, VIEWER
 from tests.config.profiling import profiled, whole_collections
 from tests.conftest import service_bus
+from tests.gateway.client import PASSWORD, Client
 
 BOB = Principal(kind="person", name="bob", roles=(Role.OPERATOR,), via="session")
 PROGRAM = Principal(kind="integration", name="i-deploy")
@@ -29,6 +31,25 @@ PROGRAM = Principal(kind="integration", name="i-deploy")
 def scoped(*permissions, **scope):
     grant = Grant(permissions=("accounts:read", "runs:start", *permissions), scope=Scope(**scope))
     return Principal(kind="person", name="sam", grants=(grant,), via="session")
+
+
+@pytest_asyncio.fixture(scope="module", autouse=True)
+async def people(gateway):
+    """Those whom accounts are given to."""
+    address, token = gateway
+    async with Client(address, token=token) as admin:
+        for name in ("bob", "sam", "zoe"):
+            made = await admin.post("/people", {"name": name, "password": PASSWORD, "roles": ["operator"]})
+            assert made.status == 201
+        assert (await admin.post("/roles", {"name": "dba", "permissions": ["runs:start"]})).status == 201
+
+
+@pytest.fixture(autouse=True)
+def groups(fleet):
+    """Those that accounts are bound to."""
+    for name in ("web", "front", "idc:js"):
+        fleet.group(name)
+    fleet.integrations = {"i-deploy"}
 
 
 @pytest.fixture
@@ -303,3 +324,68 @@ async def test_another_start_leaves_the_built_in_accounts_as_they_were_made(ask,
     await ask(accounts.change_account, ChangeAccount(alias="agent", description="narrowed"))
     await AccountStore(database).prepare()
     assert (await ask(accounts.show_account, AccountRef(alias="agent"))).description == "narrowed"
+
+
+WRONG = [
+    ({"people": ("bbo",)}, "person bbo. Near it: bob."),
+    ({"roles": ("operator", "dbaa")}, "role dbaa. Near it: dba."),
+    ({"groups": ("wbe",)}, "group wbe. Near it: "),
+    ({"default_for": ("wbe",)}, "group wbe. Near it: "),
+    ({"integrations": ("*", "i-gone")}, "integration i-gone. Near it: i-deploy."),
+]
+
+
+@pytest.mark.parametrize(("names", "sentence"), WRONG)
+async def test_an_account_names_what_exists(ask, make, names, sentence):
+    account = await make()
+    for work in (make(**names), ask(accounts.change_account, ChangeAccount(alias=account.alias, **names))):
+        told = await refused(work, Invalid, "name.unknown")
+        assert f"There is no {sentence}" in told.message
+    assert await ask(accounts.show_account, AccountRef(alias=account.alias)) == account
+
+
+async def test_what_is_gone_meanwhile_keeps_nobody_from_changing_the_rest(ask, make, fleet):
+    account = await make(groups=("web",))
+    del fleet.groups["web"]
+    after = await ask(accounts.change_account, ChangeAccount(alias=account.alias, groups=("web", "front")))
+    assert after.groups == ("front", "web")
+
+
+async def test_names_that_are_near_are_told_to_whoever_may_see_them(ask, make):
+    account = await make()
+    sam = scoped("accounts:change", accounts=(account.alias,))
+    told = await refused(
+        ask(accounts.change_account, ChangeAccount(alias=account.alias, people=("bbo",)), by=sam),
+        Invalid,
+        "name.unknown",
+    )
+    assert told.details == {"kind": "person", "name": "bbo", "near": []}
+
+
+async def test_a_group_outside_of_a_scope_is_none(ask, make):
+    account = await make()
+    sam = scoped("accounts:change", accounts=(account.alias,), groups=("front",))
+    change = ChangeAccount(alias=account.alias, groups=("web",))
+    told = await refused(ask(accounts.change_account, change, by=sam), Invalid, "name.unknown")
+    assert told.message.startswith("There is no group web. ")
+    inside = ChangeAccount(alias=account.alias, groups=("front",))
+    assert (await ask(accounts.change_account, inside, by=sam)).groups == ("front",)
+
+
+async def test_what_accounts_and_roles_name_stays(ask, make, gateway):
+    """A role that an account is given to, and an account that a role is bound to."""
+    address, token = gateway
+    role, account = f"r{secrets.token_hex(4)}", await make()
+    bound = {"name": role, "permissions": ["runs:start"], "scope": {"accounts": [account.alias]}}
+    async with Client(address, token=token) as admin:
+        assert (await admin.post("/roles", bound)).status == 201
+        await ask(accounts.change_account, ChangeAccount(alias=account.alias, roles=(role,)))
+        kept = await admin.delete(f"/roles/{role}")
+        assert (kept.reason, f"the account {account.alias}" in kept.json["detail"]) == ("role.in_use", True)
+        deletion = ask(accounts.delete_account, DeleteAccount(alias=account.alias))
+        assert f"the role {role}" in (await refused(deletion, Conflict, "account.in_use")).message
+        await ask(accounts.change_account, ChangeAccount(alias=account.alias, roles=()))
+        assert (await admin.delete(f"/roles/{role}")).status == 200
+        bound["scope"] = {"accounts": [account.alias, "nobodys"]}
+        unknown = await admin.post("/roles", bound)
+        assert (unknown.status, unknown.reason) == (422, "name.unknown")

@@ -14,8 +14,18 @@ def logged_in(plane: Plane, tmp_path) -> dict[str, str]:
     return environment(plane, tmp_path)
 
 
-async def test_accounts_are_defined_granted_shown_and_deleted(logged_in):
-    said = await drover(logged_in, "account", "create", "cli-db", "--os-user", "postgres", "--grant", "person:alice")
+async def test_accounts_are_defined_granted_shown_and_deleted(plane: Plane, logged_in):
+    create = ("account", "create", "cli-db", "--os-user", "postgres", "--grant", "person:alice")
+    said = await drover(logged_in, *create)
+    assert (said.returncode, "There is no person alice." in said.stderr) == (Exit.REFUSED, True)
+    await plane.person("alice", ["viewer"])
+    for path, body in (
+        ("/roles", {"name": "dba", "permissions": ["runs:start"]}),
+        ("/groups", {"name": "databases"}),
+    ):
+        status, made = await plane.api("POST", path, body)
+        assert status == 201, made
+    said = await drover(logged_in, *create)
     assert said.returncode == Exit.SUCCEEDED, said.stderr
     said = await drover(
         logged_in, "account", "change", "cli-db",

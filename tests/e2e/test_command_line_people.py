@@ -28,13 +28,23 @@ def admin(bare_plane: Plane, tmp_path):
 
 
 async def test_a_role_is_defined_given_changed_and_deleted(bare_plane: Plane, admin, tmp_path):
-    scope = ("--scope", "business=shop,商城", "--scope", "account=deploy")
+    for path, body in (
+        ("/places", {"kind": "business", "path": "shop"}),
+        ("/places", {"kind": "business", "path": "商城"}),
+        ("/accounts", {"alias": "cli-deploy", "os_user": "nobody"}),
+    ):
+        status, made = await bare_plane.api("POST", path, body)
+        assert status == 201, made
+    scope = ("--scope", "business=shop,商城", "--scope", "account=cli-deploy")
+    wrong = ("role", "create", "cli-shop", "--permission", "hosts:read", "--scope", "business=shpo")
+    refused = await drover(environment(bare_plane, tmp_path), *wrong)
+    assert (refused.returncode, "There is no business shpo. Near it: shop." in refused.stderr) == (Exit.REFUSED, True)
     await admin("role", "create", "cli-shop", "--permission", "hosts:read", *scope, "--description", "the shop's")
     await admin("person", "create", "cli-kim", "--role", "cli-shop", stdin=PASSWORD + "\n")
     token = await bare_plane.person("cli-lee", ["cli-shop", "viewer"])
     shown = await admin("whoami", token=token)
     assert "cli-shop, viewer" in shown
-    assert "hosts:read (business=shop,商城, account=deploy)" in shown
+    assert "hosts:read (business=shop,商城, account=cli-deploy)" in shown
     await admin("role", "change", "cli-shop", "--permission", "runs:read", "--everywhere", "--revision", "1")
     role = json.loads(await admin("role", "show", "cli-shop", "-o", "json"))
     assert (role["permissions"], role["description"], role["revision"]) == (["runs:read"], "the shop's", 2)
@@ -42,6 +52,7 @@ async def test_a_role_is_defined_given_changed_and_deleted(bare_plane: Plane, ad
     late = await drover(environment(bare_plane, tmp_path), "role", "change", "cli-shop", "--revision", "1")
     assert late.returncode == Exit.REFUSED
     assert "admin changed the role cli-shop" in late.stderr
+    assert 'Since revision 1: permissions ["hosts:read"] → ["runs:read"]' in late.stderr
     used = await drover(environment(bare_plane, tmp_path), "role", "delete", "cli-shop")
     assert (used.returncode, "has the role" in used.stderr) == (Exit.REFUSED, True)
     await admin("person", "change", "cli-kim", "--role", "viewer")

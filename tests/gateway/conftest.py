@@ -5,12 +5,16 @@ own does so on servers of its own.
 """
 
 import secrets
+from typing import ClassVar
 
 import pytest_asyncio
 from motor.motor_asyncio import AsyncIOMotorClient
 
+from contracts.names import NameUses, UnknownName, UnknownNames, unknown_names, uses_of_name
+from runtime.bus import answer
 from services.gateway.app import running
 from services.gateway.settings import Settings
+from tests.conftest import service_bus
 from tests.gateway.client import ADMIN, PASSWORD, Client
 
 
@@ -33,8 +37,36 @@ async def set_up(nats, mongo):
     return settings(nats, mongo)
 
 
+class Elsewhere:
+    """The names that other services keep: all but those that a test says are none, and unused but for those it says."""
+
+    unknown: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """Name → what is near it."""
+    uses: ClassVar[dict[str, str]] = {}
+    """Name → what names it."""
+
+    @classmethod
+    async def told(cls, request, _):
+        missing = [name for name in request.names if name in cls.unknown]
+        return UnknownNames(unknown=[UnknownName(name=name, near=cls.unknown[name]) for name in missing])
+
+    @classmethod
+    async def used(cls, request, _):
+        return NameUses(uses=(cls.uses[request.name],) if request.name in cls.uses else ())
+
+
 @pytest_asyncio.fixture(scope="package")
-async def address(set_up):
+async def other_names(nats):
+    async with service_bus(nats, "config") as config, service_bus(nats, "resources") as resources:
+        for bus in (config, resources):
+            await bus.serve(
+                [answer(unknown_names(bus.name), Elsewhere.told), answer(uses_of_name(bus.name), Elsewhere.used)]
+            )
+        yield Elsewhere
+
+
+@pytest_asyncio.fixture(scope="package")
+async def address(set_up, other_names):
     async with running(set_up) as address:
         yield address
 

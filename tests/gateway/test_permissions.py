@@ -159,5 +159,5 @@ def test_no_start_with_a_field_that_no_query_can_carry():
 
 @pytest.fixture
 def application_routes(nats):
-    app: web.Application = application(service_bus(nats, "gateway"), None, Parts(*[None] * 11), secure=False)
+    app: web.Application = application(service_bus(nats, "gateway"), None, Parts(*[None] * 12), secure=False)
     return {(route.method, route.resource.canonical) for route in app.router.routes()}

@@ -150,3 +150,23 @@ async def test_grants_are_those_of_the_roles_as_they_are_now(admin, browser, rol
     assert (await browser.get("/me")).json["grants"] == []
     assert (await browser.get("/tokens")).reason == "auth.forbidden"
     assert (await browser.post("/logout")).status == 200
+
+
+@pytest.mark.parametrize("bound", ["groups", "businesses", "accounts"])
+async def test_a_scope_names_what_exists(admin, role, other_names, monkeypatch, bound):
+    monkeypatch.setitem(other_names.unknown, "shpo", ("shop",))
+    scope = {bound: ["shop", "shpo"]}
+    before = (await admin.get(f"/roles/{role}")).json
+    for path, body in (("/roles", {"name": unique("role"), "permissions": ["hosts:read"]}), (f"/roles/{role}", {})):
+        refused = await admin.post(path, {**body, "scope": scope})
+        assert (refused.status, refused.reason) == (422, "name.unknown")
+        assert "shpo. Near it: shop. Nothing was changed." in refused.json["detail"]
+    assert (await admin.get(f"/roles/{role}")).json == before
+
+
+async def test_a_role_that_something_names_is_not_deleted(admin, role, other_names, monkeypatch):
+    monkeypatch.setitem(other_names.uses, role, "the account deploy")
+    refused = await admin.delete(f"/roles/{role}")
+    assert (refused.reason, "the account deploy" in refused.json["detail"]) == ("role.in_use", True)
+    monkeypatch.delitem(other_names.uses, role)
+    assert (await admin.delete(f"/roles/{role}")).status == 200

@@ -9,8 +9,8 @@ import pytest_asyncio
 
 from bootstrap import environment
 from bootstrap.environment import Addresses
-from contracts.groups import GroupUses, uses_of_group
 from contracts.hosts import HostFacts
+from contracts.names import NameUses, uses_of_name
 from runtime.bus import answer
 from runtime.mongo import connect
 from runtime.settings import load
@@ -21,14 +21,14 @@ from tests.resources.people import Agent, Asker, Keys
 
 
 class Keeping:
-    """What other services say of groups."""
+    """What other services say of names."""
 
     named: ClassVar[dict[str, str]] = {}
-    """Group → what names it."""
+    """Name → what names it."""
 
     @classmethod
     async def uses(cls, request, _):
-        return GroupUses(uses=(cls.named[request.name],) if request.name in cls.named else ())
+        return NameUses(uses=(cls.named[request.name],) if request.name in cls.named else ())
 
 
 def settings(nats, mongo_url, database, **more):
@@ -49,7 +49,7 @@ async def service(nats, mongo_url, *, instances=2, **more):
             bus = await stack.enter_async_context(service_bus(nats, "gateway"))
             config = await stack.enter_async_context(service_bus(nats, "config"))
             for keeper in (bus, config):
-                await keeper.serve([answer(uses_of_group(keeper.name), Keeping.uses)])
+                await keeper.serve([answer(uses_of_name(keeper.name), Keeping.uses)])
             yield Asker(bus, database, services)
     finally:
         await database.client.drop_database(name)

@@ -1,13 +1,15 @@
 """An account and what becomes of it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
 from msgspec import UNSET
 
 from contracts.accounts import AGENT, EVERY_INTEGRATION, ROOT, Account, ChangeAccount, CreateAccount
-from contracts.permissions import EVERYTHING, Role, Scope
+from contracts.names import NameKind, UnknownName
+from contracts.permissions import EVERYTHING, ROLES, Role, Scope
+from runtime.names import unknown
 
 _SETS = ("roles", "people", "integrations", "groups", "default_for")
 _CHANGEABLE = ("os_user", "description", "disabled", *_SETS)
@@ -52,6 +54,29 @@ def changed(account: Account, request: ChangeAccount, by: str, at: datetime) -> 
     if after == account:
         return account
     return msgspec.structs.replace(after, revision=account.revision + 1, changed_by=by, changed_at=at)
+
+
+def named(account: Account) -> dict[NameKind, frozenset[str]]:
+    """What it names that is kept elsewhere."""
+    return {
+        NameKind.ROLE: frozenset(account.roles) - ROLES.keys(),
+        NameKind.PERSON: frozenset(account.people),
+        NameKind.INTEGRATION: frozenset(account.integrations) - {EVERY_INTEGRATION},
+        NameKind.GROUP: frozenset((*(account.groups or ()), *account.default_for)),
+    }
+
+
+def added(before: Account, after: Account) -> dict[NameKind, frozenset[str]]:
+    """What it names now and did not name before: what is gone meanwhile keeps nobody from changing the rest."""
+    old = named(before)
+    return {kind: names - old[kind] for kind, names in named(after).items()}
+
+
+def check_groups(names: Collection[str], scopes: Sequence[Scope]) -> None:
+    """Raise Invalid for a group that means nothing to whoever has the scopes, as if there were none."""
+    for name in sorted(names):
+        if not any(scope.groups is None or name in scope.groups for scope in scopes):
+            raise unknown(NameKind.GROUP, UnknownName(name=name))
 
 
 def _sorted(given: dict[str, object]) -> dict[str, tuple[str, ...]]:

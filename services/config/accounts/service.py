@@ -18,10 +18,12 @@ from contracts.accounts import (
     ResolvedAccount,
 )
 from contracts.errors import Conflict, Forbidden, NotFound
+from contracts.names import NameKind
 from contracts.people import Principal
 from runtime.audit import note
 from runtime.authorize import scopes
 from runtime.mongo import now
+from runtime.names import Names
 from services.config.accounts import deciding, model
 from services.config.accounts.store import AccountStore, AliasTaken, DefaultTaken
 
@@ -32,8 +34,8 @@ TURNS = 5
 
 
 class AccountService:
-    def __init__(self, store: AccountStore) -> None:
-        self._store = store
+    def __init__(self, store: AccountStore, names: Names) -> None:
+        self._store, self._names = store, names
 
     async def list(self, request: ListAccounts, by: Principal) -> Accounts:
         found = await self._store.page(request, model.bound(scopes(by, READ)))
@@ -46,6 +48,7 @@ class AccountService:
     async def create(self, request: CreateAccount, by: Principal) -> Account:
         _for_all(by, "define accounts")
         account = model.created(request, by.name, now())
+        await self._names.check(model.named(account), by)
         try:
             await self._store.add(account)
         except AliasTaken:
@@ -64,6 +67,9 @@ class AccountService:
             before = await self._get(request.alias, by, CHANGE)
             await self._store.revisions.check(request.revision, before.revision, before.alias)
             after = model.changed(before, request, by.name, now())
+            added = model.added(before, after)
+            model.check_groups(added[NameKind.GROUP], scopes(by, CHANGE))
+            await self._names.check(added, by)
             try:
                 if after is before or await self._store.save(before, after):
                     note(before=before, after=after)
@@ -82,6 +88,10 @@ class AccountService:
                 raise Conflict(
                     "account.built_in",
                     f"The account {account.alias} is always there. Disable it, or take its grants away.",
+                )
+            if uses := await self._names.uses(NameKind.ACCOUNT, account.alias):
+                raise Conflict(
+                    "account.in_use", f"{account.alias} is named by {', '.join(uses)}. Take it out of there first."
                 )
             if await self._store.remove(account):
                 note(before=account)

@@ -9,6 +9,7 @@ from pymongo import ASCENDING, IndexModel
 
 from contracts.accounts import Account, ListAccounts
 from runtime.mongo import Database, Document, DuplicateKeyError, now
+from runtime.names import Kept
 from runtime.revisions import Revisions
 from services.config.accounts.model import built_in
 
@@ -28,6 +29,7 @@ class DefaultTaken(Exception):
 class AccountStore:
     def __init__(self, database: Database) -> None:
         self._accounts = database["accounts"]
+        self.names = Kept.ids_of(self._accounts)
         self.revisions = Revisions(self._accounts, "account.changed_meanwhile", "the account {}")
 
     async def prepare(self) -> None:
@@ -36,6 +38,7 @@ class AccountStore:
             [
                 IndexModel([("os_user", ASCENDING), ("_id", ASCENDING)]),
                 IndexModel([("groups", ASCENDING)]),
+                IndexModel([("roles", ASCENDING)]),
                 IndexModel(
                     [("default_for", ASCENDING)], name=_ONE_DEFAULT, unique=True, partialFilterExpression=_HAS_DEFAULT
                 ),
@@ -66,9 +69,11 @@ class AccountStore:
         """Those that are a default of some group."""
         return [_account(document) async for document in self._accounts.find(_HAS_DEFAULT)]
 
-    async def naming(self, group: str) -> list[str]:
-        """Aliases of those that are bound to the group, or its default."""
-        found = self._accounts.find({"$or": [{"groups": group}, {"default_for": group}]}, {"_id": 1})
+    async def naming(self, fields: Collection[str], name: str) -> list[str]:
+        """Aliases of those that have the name in one of the fields."""
+        if not fields:
+            return []
+        found = self._accounts.find({"$or": [{field: name} for field in fields]}, {"_id": 1})
         return sorted([document["_id"] async for document in found])
 
     async def add(self, account: Account) -> None:

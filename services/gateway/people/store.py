@@ -7,6 +7,7 @@ from datetime import datetime
 from contracts.errors import Conflict, NotFound
 from contracts.permissions import Role
 from runtime.mongo import Database, Document, DuplicateKeyError, Session
+from runtime.names import Kept
 from runtime.revisions import Fields, Revisions, fields, marks
 from services.gateway.people.model import KnownPerson
 
@@ -14,6 +15,7 @@ from services.gateway.people.model import KnownPerson
 class PeopleStore:
     def __init__(self, database: Database) -> None:
         self._people = database["people"]
+        self.names = Kept.ids_of(self._people)
         self._revisions = Revisions(self._people, "person.changed_meanwhile", "{}", _shown)
 
     async def prepare(self) -> None:

@@ -1,15 +1,23 @@
 """What a role may hold, and the roles that are always there. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from contracts.errors import Invalid
+from contracts.names import NameKind
 from contracts.permissions import EVERYTHING, INDIVISIBLE, ROLES, Grant, Role, Scope
 from contracts.roles import RoleDefinition
 
 LARGEST = 8 * 1024
 """Bytes of permissions and scope in JSON. They travel with every call of whoever has the role, beside its content."""
+
+BOUNDS: Mapping[NameKind, str] = {
+    NameKind.GROUP: "groups",
+    NameKind.BUSINESS: "businesses",
+    NameKind.ACCOUNT: "accounts",
+}
+"""What a scope names that exists before it is named → the field. A tag exists by being used."""
 
 GIVEN_TO_PEOPLE = ROLES[Role.ADMIN]
 
@@ -40,6 +48,14 @@ def check(permissions: Iterable[str], scope: Scope) -> None:
         )
     if len(msgspec.json.encode(Grant(permissions=tuple(asked), scope=scope))) > LARGEST:
         raise Invalid("grants.too_large", f"Permissions and scope are longer than {LARGEST // 1024} KiB. Use a group.")
+
+
+def added(before: Scope, after: Scope) -> dict[NameKind, frozenset[str]]:
+    """What the scope names now and did not name before."""
+    return {
+        kind: frozenset(getattr(after, field) or ()) - frozenset(getattr(before, field) or ())
+        for kind, field in BOUNDS.items()
+    }
 
 
 def page(custom: Iterable[RoleDefinition], after: str, limit: int) -> list[RoleDefinition]:

@@ -7,11 +7,13 @@ import structlog
 from msgspec import UNSET
 
 from contracts.errors import Conflict
-from contracts.groups import GroupRef, GroupUses
+from contracts.names import NameKind, NameRef, NameUses
 from contracts.people import Principal
+from contracts.permissions import EVERYTHING
 from contracts.roles import ChangeRole, CreateRole, ListRoles, RoleDefinition, RoleRef
 from contracts.roles import Roles as RolesPage
 from runtime.mongo import Session
+from runtime.names import Names
 from services.gateway.guard import Guard
 from services.gateway.people.store import PeopleStore
 from services.gateway.roles import model
@@ -21,8 +23,8 @@ log = structlog.get_logger()
 
 
 class Roles:
-    def __init__(self, store: RoleStore, people: PeopleStore, guard: Guard) -> None:
-        self._store, self._people, self._guard = store, people, guard
+    def __init__(self, store: RoleStore, people: PeopleStore, guard: Guard, names: Names) -> None:
+        self._store, self._people, self._guard, self._names = store, people, guard, names
 
     async def list(self, request: ListRoles, _: Principal) -> RolesPage:
         custom = await self._store.page(request.after, request.limit)
@@ -32,13 +34,14 @@ class Roles:
     async def show(self, request: RoleRef, _: Principal) -> RoleDefinition:
         return model.BUILT_IN.get(request.name) or await self._store.get(request.name)
 
-    async def uses_of_group(self, request: GroupRef, _: Principal) -> GroupUses:
-        return GroupUses(uses=tuple(f"the role {name}" for name in await self._store.naming(request.name)))
+    async def uses(self, request: NameRef, _: Principal) -> NameUses:
+        return NameUses(uses=tuple(f"the role {name}" for name in await self._store.naming(request.kind, request.name)))
 
     async def create(self, request: CreateRole, principal: Principal) -> RoleDefinition:
         if request.name in model.BUILT_IN:
             raise Conflict("role.exists", f"There is a built-in role called {request.name}.")
         model.check(request.permissions, request.scope)
+        await self._names.check(model.added(EVERYTHING, request.scope), principal)
         role = RoleDefinition(
             name=request.name,
             permissions=tuple(sorted(set(request.permissions))),
@@ -54,6 +57,10 @@ class Roles:
 
     async def change(self, request: ChangeRole, principal: Principal) -> RoleDefinition:
         _refuse_built_in(request.name)
+        if request.scope is not UNSET:
+            model.check((), request.scope)
+            before = await self._store.get(request.name)
+            await self._names.check(model.added(before.scope, request.scope), principal)
 
         def change(before: RoleDefinition) -> RoleDefinition:
             permissions = before.permissions if request.permissions is UNSET else request.permissions
@@ -73,6 +80,8 @@ class Roles:
 
     async def delete(self, request: RoleRef, principal: Principal) -> RoleDefinition:
         _refuse_built_in(request.name)
+        if uses := await self._names.uses(NameKind.ROLE, request.name):
+            raise Conflict("role.in_use", f"{request.name} is named by {', '.join(uses)}. Take it out of there first.")
 
         async def work(session: Session) -> RoleDefinition:
             role = await self._store.remove(request.name, session)

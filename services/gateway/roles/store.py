@@ -6,24 +6,29 @@ from datetime import datetime
 import msgspec
 
 from contracts.errors import Conflict, Invalid, NotFound
+from contracts.names import NameKind
 from contracts.permissions import Grant, Scope
 from contracts.roles import RoleDefinition
 from runtime.mongo import Database, Document, DuplicateKeyError, Session
+from runtime.names import Kept
 from runtime.revisions import Revisions
-from services.gateway.roles.model import BUILT_IN
+from services.gateway.roles.model import BOUNDS, BUILT_IN
 
 
 class RoleStore:
     def __init__(self, database: Database) -> None:
         self._roles = database["roles"]
+        self.names = Kept.ids_of(self._roles)
         self._revisions = Revisions(self._roles, "role.changed_meanwhile", "the role {}")
 
     async def prepare(self) -> None:
-        await self._roles.create_index("scope.groups")
+        for field in BOUNDS.values():
+            await self._roles.create_index(f"scope.{field}")
 
-    async def naming(self, group: str) -> list[str]:
-        """Roles that the group bounds."""
-        return sorted([each["_id"] async for each in self._roles.find({"scope.groups": group}, {"_id": 1})])
+    async def naming(self, kind: NameKind, name: str) -> list[str]:
+        """Roles with the name in their scope."""
+        found = self._roles.find({f"scope.{BOUNDS[kind]}": name}, {"_id": 1})
+        return sorted([each["_id"] async for each in found])
 
     async def add(self, role: RoleDefinition) -> None:
         """Raises Conflict if the name is taken."""

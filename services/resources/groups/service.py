@@ -8,14 +8,15 @@ import structlog
 
 from contracts.errors import Forbidden
 from contracts.groups import ChangeGroup, CreateGroup, Group, GroupRef, Groups, ListGroups, MoveHosts
+from contracts.names import NameKind
 from contracts.people import Principal
 from runtime.authorize import scopes
 from runtime.mongo import now
+from runtime.names import Names
 from runtime.revisions import UNSAID, differing
 from services.resources.expressions.tree import groups as named_in
 from services.resources.groups import model
 from services.resources.groups.catalogue import Catalogue, Stored
-from services.resources.groups.keepers import Keepers
 from services.resources.groups.members import MemberStore
 from services.resources.groups.reader import GroupReader
 from services.resources.groups.store import GroupStore, new_key
@@ -30,8 +31,8 @@ class GroupService:
     """Who may change a group decides over who may see and do what, wherever a scope names it. So changing any group
     needs a grant that no business and no group bounds."""
 
-    def __init__(self, store: GroupStore, members: MemberStore, reader: GroupReader, keepers: Keepers) -> None:
-        self._store, self._members, self._reader, self._keepers = store, members, reader, keepers
+    def __init__(self, store: GroupStore, members: MemberStore, reader: GroupReader, names: Names) -> None:
+        self._store, self._members, self._reader, self._names = store, members, reader, names
 
     async def list(self, request: ListGroups, principal: Principal) -> Groups:
         seen = scopes(principal, READ)
@@ -77,7 +78,8 @@ class GroupService:
 
     async def delete(self, request: GroupRef, principal: Principal) -> Group:
         await self._refuse_unseen(request.name, principal)
-        model.refuse_used(request.name, await self._keepers.uses(request.name))
+        # Another group of that name would else get the variables, accounts and bounds that were meant for this one.
+        model.refuse_used(request.name, await self._names.uses(NameKind.GROUP, request.name))
 
         def check(catalogue: Catalogue) -> Stored:
             stored = model.stored(catalogue, request.name)

@@ -7,7 +7,7 @@ again.
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -17,6 +17,7 @@ import msgspec
 from contracts.groups import Group
 from contracts.topology import AttributeType, PlaceKind
 from runtime.mongo import Database, Document, Session, together
+from runtime.names import COMPARED, Kept
 from runtime.revisions import PAST
 from services.resources.attributes.store import AttributeStore
 from services.resources.expressions.attributes import Kind
@@ -66,6 +67,19 @@ class GroupStore:
         """As the groups are now."""
         newest, around = await asyncio.gather(self._marks.find_one({"_id": NEWEST}), self._look_around())
         return await self._catalogue(newest, around, None)
+
+    @property
+    def names(self) -> Kept:
+        """Those that exist by themselves too."""
+
+        async def among(names: Collection[str]) -> Collection[str]:
+            catalogue = await self.catalogue()
+            return {name for name in names if name in catalogue}
+
+        async def some() -> Collection[str]:
+            return [each.name for each in (await self.catalogue()).by_name[:COMPARED]]
+
+        return Kept(among, some)
 
     async def save(self, change: Callable[[Catalogue], Stored]) -> Stored:
         """Write what `change` makes of the catalogue; it may be called again, and may refuse."""

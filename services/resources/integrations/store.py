@@ -8,6 +8,7 @@ from pymongo import ASCENDING, ReturnDocument
 
 from contracts.people import Integration
 from runtime.mongo import Database, Document, DuplicateKeyError, Session, together
+from runtime.names import Kept
 from services.resources.revocations.store import Revocation, RevocationStore
 
 LISTED = 200
@@ -24,6 +25,9 @@ class IntegrationStore:
     def __init__(self, database: Database, revocations: RevocationStore) -> None:
         self._database, self._revocations = database, revocations
         self._integrations = database["integrations"]
+        self.names = Kept.ids_of(
+            self._integrations, lambda: {"revoked": False, "expires_at": {"$gte": datetime.now(UTC)}}
+        )
 
     async def add(self, record: IntegrationRecord) -> bool:
         """False if the name is taken by one that is neither revoked nor expired."""

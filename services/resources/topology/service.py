@@ -6,6 +6,7 @@ import msgspec
 import structlog
 
 from contracts.errors import Conflict, NotFound
+from contracts.names import NameKind
 from contracts.people import Principal
 from contracts.topology import (
     ChangePlace,
@@ -19,6 +20,7 @@ from contracts.topology import (
     show_place,
 )
 from runtime.authorize import scopes
+from runtime.names import Names
 from services.resources.groups.reader import GroupReader
 from services.resources.groups.store import GroupStore
 from services.resources.topology import model
@@ -32,9 +34,11 @@ class TopologyService:
     """A host that is moved into a place in the very moment in which the place is deleted may keep its name; it can be
     moved elsewhere, or the place made again."""
 
-    def __init__(self, places: PlaceStore, groups: GroupStore, reader: GroupReader, *, idcs: Collection[str]) -> None:
+    def __init__(
+        self, places: PlaceStore, groups: GroupStore, reader: GroupReader, names: Names, *, idcs: Collection[str]
+    ) -> None:
         """`idcs` are those that have a relay."""
-        self._places, self._groups, self._reader, self._idcs = places, groups, reader, idcs
+        self._places, self._groups, self._reader, self._names, self._idcs = places, groups, reader, names, idcs
 
     async def list(self, request: ListPlaces, principal: Principal) -> Places:
         found = await self._places.page(request, model.businesses(scopes(principal, list_places.needs)))
@@ -80,6 +84,8 @@ class TopologyService:
             raise Conflict("place.in_use", f"{hosts} hosts name the {spot}. Move them first.", {"hosts": hosts})
         if users := (await self._groups.catalogue()).users(spot.id):
             raise Conflict("place.in_use", f"The group {users[0]} names the {spot}. Change the group first.")
+        if spot.kind is PlaceKind.BUSINESS and (uses := await self._names.uses(NameKind.BUSINESS, spot.path)):
+            raise Conflict("place.in_use", f"The {spot} is named by {', '.join(uses)}. Take it out of there first.")
         await self._places.delete(spot)
         log.info("place.deleted", place=spot.id, by=principal.name)
         return place

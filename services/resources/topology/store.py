@@ -7,6 +7,7 @@ from pymongo import ASCENDING, UpdateOne
 
 from contracts.topology import ListPlaces, Place, PlaceKind
 from runtime.mongo import Database, Document, DuplicateKeyError, Session, now
+from runtime.names import Kept
 from runtime.revisions import Revisions, marks
 from services.resources.hosts.criteria import Condition, all_of
 from services.resources.topology.model import Spot, above, among, hosts_in
@@ -83,6 +84,13 @@ class PlaceStore:
         """Of this kind, up to COMPARED."""
         found = self._places.find({"_id": {"$gte": f"{kind}:", "$lt": f"{kind};"}}, {"path": 1}).limit(COMPARED)
         return [document["path"] for document in await found.to_list(None)]
+
+    @property
+    def businesses(self) -> Kept:
+        async def among(names: Collection[str]) -> Collection[str]:
+            return {spot.path for spot in await self.known([Spot(PlaceKind.BUSINESS, name) for name in names])}
+
+        return Kept(among, lambda: self.paths(PlaceKind.BUSINESS))
 
     async def hosts(self, spot: Spot, visible: Condition | None = None) -> int:
         """How many of the visible ones name it; revoked ones do not count."""
