@@ -45,7 +45,7 @@ class AuditKind(StrEnum):
     DONE = "done"
     """How what was asked ended; `ref` names the row that asked."""
     DENIED = "denied"
-    """Refused for want of a permission; nothing happened."""
+    """Refused before anything happened: for want of a permission, or since it could not be read."""
 
 
 class Actor(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -90,6 +90,8 @@ class AuditRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`ok`, or the reason it was refused or failed with."""
     before: str = ""
     after: str = ""
+    more: int = 0
+    """How many others of `who` were denied shortly before and have no row of their own."""
     digest: str = ""
 
     @property
@@ -114,6 +116,8 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     ended_at: datetime | None = None
     before: str = ""
     after: str = ""
+    more: int = 0
+    """How many others were refused shortly before, and have no entry of their own."""
 
 
 class ListAudit(Struct, frozen=True, kw_only=True):

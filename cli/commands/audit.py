@@ -18,6 +18,7 @@ from cli.exits import Exit, Unreachable
 from cli.session import Session, context_option, data_options, pass_session
 from contracts.audit import (
     AuditEntries,
+    AuditEntry,
     Checkpoint,
     ExportLine,
     ListAudit,
@@ -86,10 +87,14 @@ def list_(session: Session, /, form: Form, number: int, object_: str, **given: A
     def table() -> None:
         rows(
             ("AT", "WHO", "FROM", "CALL", "OBJECT", "OUTCOME"),
-            [(when(e.at), e.who.name, e.who.address or e.who.via, e.call, e.object, e.outcome) for e in found],
+            [(when(e.at), e.who.name, e.who.address or e.who.via, e.call, e.object, _outcome(e)) for e in found],
         )
 
     emit(form, content, lambda: [each.id for each in found], table)
+
+
+def _outcome(entry: AuditEntry) -> str:
+    return f"{entry.outcome}, and {entry.more} more" if entry.more else entry.outcome
 
 
 @audit_group.command("export")

@@ -82,6 +82,7 @@ def _entry(row: AuditRow, asked: AuditRow) -> AuditEntry:
         ended_at=row.at if row.kind is AuditKind.DONE else None,
         before=row.before,
         after=row.after,
+        more=row.more,
     )
 
 

@@ -24,6 +24,7 @@ from contracts.kinds import Call
 from contracts.people import Principal
 from contracts.redaction import written
 from runtime.audit.noting import Noted, noting
+from runtime.audit.refusals import Refusals
 from runtime.audit.store import AuditStore
 from runtime.mongo import PyMongoError
 
@@ -63,6 +64,7 @@ class Trail:
         self._waiting: deque[_Waiting] = deque()
         self._writing: asyncio.Task[None] | None = None
         self._urgent = asyncio.Event()
+        self._refusals = Refusals(lambda row: self._put(_Waiting(msgspec.structs.replace(row, at=_now()))))
         self.lost = 0
         """Rows about an end or a denial that could not be written."""
 
@@ -86,9 +88,10 @@ class Trail:
 
     def denied(self, call: Call[Any, Any], request: Any, who: Principal, reason: str) -> None:
         row = self._row(AuditKind.DENIED, call, request, who)
-        self._put(_Waiting(msgspec.structs.replace(row, outcome=reason)))
+        self._refusals.note(msgspec.structs.replace(row, outcome=reason))
 
     async def settled(self) -> None:
+        self._refusals.end()
         self._urgent.set()
         if self._writing is not None:
             await asyncio.wait([self._writing], timeout=SETTLING_S)

@@ -19,7 +19,8 @@ class Auditor(Protocol):
         """
 
     def denied(self, call: Call[Any, Any], request: Any, who: Principal, reason: str) -> None:
-        """Note that somebody without the permission asked. `request` is None if it could not be read."""
+        """Note that somebody was refused before anything happened: without the permission, or since the `request`,
+        which then is None, could not be read. Of a flood some are counted only."""
 
     async def settled(self) -> None:
         """Wait until everything that was noted is written, or cannot be."""

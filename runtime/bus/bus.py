@@ -255,9 +255,13 @@ class Bus:
             if auditor is not None:
                 auditor.denied(call, _decode_if_it_fits(message.data, call.request), principal, error.reason)
             raise
-        request = _decode(message.data, call.request)
         if auditor is None:
-            return await endpoint.handle(request, principal)
+            return await endpoint.handle(_decode(message.data, call.request), principal)
+        try:
+            request = _decode(message.data, call.request)
+        except Invalid as error:
+            auditor.denied(call, None, principal, error.reason)
+            raise
         return await auditor.carried_out(call, request, principal, lambda: endpoint.handle(request, principal))
 
     def _agent_answerer(self, endpoint: AgentEndpoint) -> Handler:

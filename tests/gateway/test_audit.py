@@ -1,6 +1,7 @@
 """The trail as people see it over HTTP: who came in, who changed what, page by page over all services, and exported."""
 
 import asyncio
+import io
 import json
 
 import pytest_asyncio
@@ -157,3 +158,33 @@ async def test_two_admins_at_once_are_two_rows(admin):
     for name in names:
         [entry] = await concluded(admin, 1, call="gateway.people.create", object=name)
         assert PASSWORD not in str(entry)
+
+
+MALFORMED = [
+    (b'{"label": "hunter2', "application/json", "http.malformed_json"),
+    (b'{"label": "x", "label": "hunter2"}', "application/json", "http.duplicate_key"),
+    (b'{"labl": "hunter2"}', "application/json", "bus.malformed"),
+    (b'{"label": "x", "colour": "hunter2"}', "application/json", "http.unknown_field"),
+    (b'{"label": 7}', "application/json", "bus.malformed"),
+    (b"label=hunter2", "text/plain", "http.unsupported_media_type"),
+    (b'{"label": "' + b"x" * 2**20 + b'"}', "application/json", "http.body_too_large"),
+]
+
+
+async def test_a_change_that_cannot_be_read_leaves_who_what_and_why_but_never_the_body(admin, address, person):
+    async with Client(address) as client:
+        assert (await client.log_in(person)).status == 200
+        for body, media, reason in MALFORMED:
+            refused = await client.send("POST", "/tokens", data=io.BytesIO(body), headers={"Content-Type": media})
+            assert refused.reason == reason, refused
+    entries = await concluded(admin, len(MALFORMED), who=person, call="gateway.tokens.create")
+    assert [each["outcome"] for each in reversed(entries)] == [reason for *_, reason in MALFORMED]
+    assert {(each["who"]["name"], each["request"]) for each in entries} == {(person, "")}
+    assert not [each for each in await listed(admin, text="hunter2") if each["who"]["name"] == person]
+
+
+async def test_a_question_that_cannot_be_read_leaves_no_row(admin, address, person):
+    async with Client(address) as client:
+        assert (await client.log_in(person)).status == 200
+        assert (await client.get("/tokens", params={"colour": "red"})).status == 422
+    assert [each["call"] for each in await listed(admin, who=person) if each["outcome"] != OK] == []
