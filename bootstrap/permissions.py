@@ -111,6 +111,7 @@ SERVICES = {
             subjects.hello(ANY, ANY),
             subjects.agent_call(ANY, ANY, "resources.>"),
             "evt.resources.>",
+            subjects.event("jobs", "run", ANY),
         ),
     ),
     "config": _service("config", publish=("evt.config.>", *_stream("EVENTS", *_KEEP))),

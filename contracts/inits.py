@@ -17,7 +17,7 @@ class AfterInit(StrEnum):
 
 class InitHosts(Struct, frozen=True, kw_only=True):
     """Follow a run: each of its hosts that is in `deploying` now moves on when the run succeeds on it. It is a run that
-    one has started oneself, with one's own rights. A run that was tried again can be followed again."""
+    one has started oneself, with one's own rights. When the run is tried again, it is followed again by itself."""
 
     run: Token
     then: AfterInit
@@ -31,7 +31,7 @@ class HostInit(Struct, frozen=True, kw_only=True):
     succeeded: int
     """So many of them moved on, unless somebody had moved them before."""
     ended: bool
-    """The run has ended, and nothing is waited for."""
+    """The run has ended, and nothing is waited for unless it is tried again."""
     by: str
     created_at: datetime
 

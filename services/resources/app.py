@@ -185,7 +185,7 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
             announcer,
             bus,
             worker,
-            InitWorker(inits, LeaseStore(database, bus.instance)),
+            InitWorker(inits, LeaseStore(database, bus.instance), bus),
             PresenceWatch(stores.presence, bus, window_s=window_s),
             HealthServer(bus, Pulse(database), host=settings.http_host, port=settings.http_port),
         ):

@@ -1,77 +1,25 @@
 """Hosts that are being deployed move on when the run that prepares them succeeds."""
 
-import contextlib
+import asyncio
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
 
-from contracts import inits, runs
-from contracts.agents import Language
+from contracts import inits
 from contracts.edits import ListHistory, host_history
 from contracts.errors import Conflict, Forbidden, Invalid, NotFound
-from contracts.hosts import ChangeHost, HostState, Targets, change_host
-from contracts.inits import AfterInit, InitHosts, ListInits
+from contracts.hosts import ChangeHost, HostState, change_host
+from contracts.inits import AfterInit, ListInits
 from contracts.people import Principal
 from contracts.permissions import Grant, Scope
-from contracts.runs import Counts, HostResult, HostResults, Run
-from contracts.states import Outcome, RunState
-from runtime.bus import answer
-from tests.conftest import service_bus
+from contracts.states import Outcome
+from services.resources.app import Stores
+from services.resources.groups.reader import GroupReader
+from services.resources.inits.service import InitService
 from tests.resources.people import ADMIN, OPERATOR, VIEWER
+from tests.resources.preparing import ended, init, jobs_of, moved, moves, tried_again
 from tests.servers import until
-
-
-class Jobs:
-    """Answers what the service asks of a run, as jobs does."""
-
-    def __init__(self):
-        self.run, self.states = "r1", {}
-        self.ended_at = None
-
-    async def show(self, request, _):
-        self._known(request)
-        return Run(
-            id="r1", name="", state=RunState.RUNNING, revision=1, by=OPERATOR, created_at=datetime.now(UTC),
-            started_at=None, ended_at=self.ended_at, language=Language.SHELL, script="", script_sha256="", args=(),
-            parameters=(), env={}, account=None, timeout_s=1, kill_grace_s=1, offline_wait_s=1, targets=Targets(),
-            hosts=1, targets_hash="", tries=1, counts=Counts(), actions=(),
-        )  # fmt: skip
-
-    async def results(self, request, _):
-        self._known(request)
-        wanted = [
-            host for host, state in sorted(self.states.items()) if not request.outcomes or state in request.outcomes
-        ]
-        page = [host for host in wanted if host > request.after][:2]
-        found = [
-            HostResult(host=host, hostname="", ip="", idc="js", task="t1", state=self.states[host], exit_code=3)
-            for host in page
-        ]
-        return HostResults(hosts=found, next=page[-1] if page and page[-1] != wanted[-1] else "")
-
-    def _known(self, request):
-        if request.run != self.run:
-            raise NotFound("run.unknown", f"There is no run {request.run}.")
-
-
-@contextlib.asynccontextmanager
-async def jobs_of(nats):
-    made = Jobs()
-    async with service_bus(nats, "jobs") as bus:
-        await bus.serve([answer(runs.show, made.show), answer(runs.list_host_results, made.results)])
-        yield made
-
-
-async def init(ask, by=OPERATOR, run="r1", then=AfterInit.IN_SERVICE):
-    return await ask(inits.init_hosts, InitHosts(run=run, then=then), by)
-
-
-async def ended(ask):
-    async def seen():
-        return (await ask(inits.list_inits, ListInits(), OPERATOR)).inits[0].ended
-
-    await until(seen, "nothing is waited for")
 
 
 async def test_hosts_move_on_as_the_run_succeeds_on_them(ask, nats):
@@ -83,15 +31,10 @@ async def test_hosts_move_on_as_the_run_succeeds_on_them(ask, nats):
         assert (followed.hosts, followed.succeeded, followed.ended) == (4, 0, False)
         assert (await init(ask)).hosts == 4, "asked twice"
         await ask(change_host, ChangeHost(host=made[3], state=HostState.FAULTY))
-        jobs.states |= {made[0]: Outcome.SUCCEEDED, made[1]: Outcome.FAILED, made[3]: Outcome.SUCCEEDED}
-
-        async def moved():
-            return (await ask.show(made[0])).state == HostState.IN_SERVICE
-
-        await until(moved, "the first has moved on")
+        await jobs.becomes(**{made[0]: Outcome.SUCCEEDED, made[1]: Outcome.FAILED, made[3]: Outcome.SUCCEEDED})
+        await until(lambda: moved(ask, made[0]), "the first has moved on")
         assert (await ask.show(made[2])).state == HostState.DEPLOYING
-        jobs.states[made[2]] = Outcome.SUCCEEDED
-        jobs.ended_at = datetime.now(UTC)
+        await jobs.becomes(**{made[2]: Outcome.SUCCEEDED}, ended=True)
         await ended(ask)
     states = [(await ask.show(host)).state for host in [*made, other]]
     assert states == ["in_service", "deploying", "in_service", "faulty", "standby"]
@@ -109,14 +52,42 @@ async def test_outcomes_that_came_while_nobody_looked_count_and_are_noted_once(a
         jobs.states = {good: "running", bad: "running"}
         await init(ask, then=AfterInit.STANDBY)
     async with jobs_of(nats) as jobs:
-        jobs.states, jobs.ended_at = {good: Outcome.SUCCEEDED, bad: Outcome.FAILED}, datetime.now(UTC)
+        await jobs.becomes(**{good: Outcome.SUCCEEDED, bad: Outcome.FAILED}, ended=True)
         await ended(ask)
         again = await init(ask)
-        assert (again.hosts, again.then) == (1, "in_service"), "what is left of a run that was tried again"
+        assert (again.hosts, again.then) == (1, "in_service"), "what is left may move elsewhere"
+        await jobs.becomes(ended=True)
         await ended(ask)
     assert [(await ask.show(host)).state for host in (good, bad)] == ["standby", "deploying"]
     events = (await ask(host_history, ListHistory(host=bad))).events
     assert sum(bool(each.note) for each in events) == 1
+
+
+async def test_a_run_that_is_tried_again_is_followed_again_by_itself(ask, nats):
+    good, bad = sorted([await ask.host(state=HostState.DEPLOYING) for _ in range(2)])
+    async with jobs_of(nats) as jobs:
+        await tried_again(ask, jobs, good, bad, told=True)
+
+
+async def test_instances_that_look_at_once_move_each_host_once_and_tell_of_it_once(ask, nats, told):
+    made = sorted([await ask.host(state=HostState.DEPLOYING) for _ in range(30)])
+    good, bad = made[::2], made[1::2]
+    async with jobs_of(nats) as jobs:
+        jobs.states = dict.fromkeys(made, "running")
+        await init(ask)
+        await jobs.becomes(**dict.fromkeys(good, Outcome.SUCCEEDED), **dict.fromkeys(bad, Outcome.FAILED), ended=True)
+        stores = Stores(ask.database, window_s=60, idcs=("js",))
+        groups = GroupReader(stores.groups, stores.members, window_s=60)
+        services = [
+            InitService(stores.inits, stores.hosts, groups, stores.editor, stores.history, bus) for bus in ask.services
+        ]
+        await asyncio.gather(*(each.follow_these(["r1"]) for each in services * 2))
+        await ended(ask)
+    assert [await moves(ask, host) for host in made] == [["in_service"], []] * 15
+    notes = [event.note for host in bad for event in (await ask(host_history, ListHistory(host=host))).events]
+    assert sum(note.startswith("stays in deploying") for note in notes) == len(bad)
+    await until(lambda: {host for host, what in told if what == "changed"} >= set(good), "all are told of")
+    assert sorted(host for host, what in told if what == "changed" and host in good) == good
 
 
 async def test_a_run_that_is_gone_keeps_no_other_waiting(ask, nats):
@@ -124,6 +95,7 @@ async def test_a_run_that_is_gone_keeps_no_other_waiting(ask, nats):
     async with jobs_of(nats) as jobs:
         jobs.states = {host: "running"}
         await init(ask)
+        await jobs.becomes()
         jobs.run = "r9"
         await ended(ask)
     assert (await ask.show(host)).state == HostState.DEPLOYING
@@ -155,6 +127,8 @@ async def test_one_follows_ones_own_run_for_hosts_that_one_may_change(ask, nats)
 
 
 async def test_what_is_followed_is_found_by_an_index(ask):
-    for query in ({"ended": False}, {"by": "olga", "_id": {"$lt": "r1"}}):
+    left = {"ended": True, "rest": True, "created_at": {"$gt": datetime.now(UTC)}}
+    among = {"_id": {"$in": ["r1"]}, "$or": [{"ended": False}, {"rest": True}]}
+    for query in ({"ended": False}, left, among, {"by": "olga", "_id": {"$lt": "r1"}}):
         plan = await ask.database["host_inits"].find(query).sort("_id", -1).explain()
         assert "COLLSCAN" not in str(plan["queryPlanner"]["winningPlan"])

@@ -20,6 +20,8 @@ class Followed:
     hosts: tuple[str, ...]
     credential: str
     """Which session or API token asked for it."""
+    seen: int = 0
+    """The run's revision when it was last looked at."""
 
 
 def own(principal: Principal, by: Principal) -> bool:

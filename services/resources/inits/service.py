@@ -3,7 +3,8 @@
 What jobs tells of a run is looked up again and again, so nothing is missed while this service is away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import timedelta
 
 import structlog
 
@@ -28,6 +29,8 @@ from services.resources.inits.store import InitStore
 log = structlog.get_logger()
 
 PAGE = 1000
+TRIED_AGAIN = timedelta(days=7)
+"""After so long a run is followed again only if it is heard that somebody tries it again."""
 
 
 class InitService:
@@ -78,22 +81,42 @@ class InitService:
         return HostInits(inits=page, next=page[-1].run if len(found) > request.limit else "")
 
     async def follow(self) -> None:
-        """Look at every run that is followed. Only one instance does it at a time. Raises what jobs raises."""
-        for followed in await self._inits.open():
+        """Look at every run that is followed. Raises what jobs raises.
+
+        Several instances that do it at once only take each other's work: a host moves out of `deploying` once, in a
+        transaction, and entries of its history have ids that tell what they are about.
+        """
+        await self._look_at_all(await self._inits.open())
+
+    async def follow_these(self, runs: Collection[str]) -> None:
+        """The same for runs of which jobs told, also those that ended before and may have been tried again."""
+        await self._look_at_all(await self._inits.among(runs))
+
+    async def look_back(self) -> None:
+        """The same for runs that ended and left hosts, in case nobody heard that they were tried again."""
+        await self._look_at_all(await self._inits.left(now() - TRIED_AGAIN))
+
+    async def _look_at_all(self, found: Sequence[Followed]) -> None:
+        for followed in found:
             try:
                 await self._look_at(followed)
             except NotFound:
                 log.warning("hosts.init_lost", run=followed.init.run, why="jobs does not know the run")
-                await self._inits.note(followed.init, succeeded=followed.init.succeeded, ended=True)
+                done = followed.init.succeeded
+                await self._inits.note(followed.init, succeeded=done, ended=True, seen=followed.seen, rest=False)
 
     async def _look_at(self, followed: Followed) -> None:
         # The run before its hosts: an outcome between the two is there when the run has ended.
-        ended = (await self._bus.call(runs.show, RunRef(run=followed.init.run))).ended_at is not None
+        run = await self._bus.call(runs.show, RunRef(run=followed.init.run))
+        if followed.init.ended and run.revision == followed.seen:
+            return
+        ended = run.ended_at is not None
         results = await self._results(followed.init.run, () if ended else (Outcome.SUCCEEDED,))
         succeeded, others = model.sorted_out(followed, results)
         await self._move(followed.init, succeeded)
         await self._remember(followed.init, others)
-        await self._inits.note(followed.init, succeeded=len(succeeded), ended=ended)
+        rest = len(succeeded) < followed.init.hosts
+        await self._inits.note(followed.init, succeeded=len(succeeded), ended=ended, seen=run.revision, rest=rest)
 
     async def _move(self, init: HostInit, succeeded: Sequence[str]) -> None:
         waiting = await self._inits.deploying(succeeded)

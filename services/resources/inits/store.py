@@ -1,6 +1,7 @@
 """Initialisations in MongoDB: which run is followed, and for which hosts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
 import msgspec
 from pymongo import ASCENDING, DESCENDING, IndexModel
@@ -18,7 +19,10 @@ class InitStore:
 
     async def prepare(self) -> None:
         await self._inits.create_indexes(
-            [IndexModel([("ended", ASCENDING)]), IndexModel([("by", ASCENDING), ("_id", DESCENDING)])]
+            [
+                IndexModel([("ended", ASCENDING), ("rest", ASCENDING), ("created_at", ASCENDING)]),
+                IndexModel([("by", ASCENDING), ("_id", DESCENDING)]),
+            ]
         )
 
     async def deploying(self, hosts: Sequence[str]) -> list[str]:
@@ -37,11 +41,24 @@ class InitStore:
         await self._inits.replace_one({"_id": document["_id"]}, document, upsert=True)
 
     async def open(self) -> list[Followed]:
-        found = await self._inits.find({"ended": False}).to_list(None)
-        return [Followed(_to_init(document), tuple(document["ids"]), document["credential"]) for document in found]
+        return await self._followed({"ended": False})
 
-    async def note(self, init: HostInit, *, succeeded: int, ended: bool) -> None:
-        await self._inits.update_one({"_id": init.run}, {"$set": {"succeeded": succeeded, "ended": ended}})
+    async def left(self, since: datetime) -> list[Followed]:
+        """Those that ended with hosts which stay, and may be tried again."""
+        return await self._followed({"ended": True, "rest": True, "created_at": {"$gt": since}})
+
+    async def among(self, runs: Collection[str]) -> list[Followed]:
+        """Of these runs, those that are followed or may be tried again."""
+        return await self._followed({"_id": {"$in": sorted(runs)}, "$or": [{"ended": False}, {"rest": True}]})
+
+    async def _followed(self, query: Document) -> list[Followed]:
+        found = await self._inits.find(query).to_list(None)
+        return [Followed(_to_init(each), tuple(each["ids"]), each["credential"], each.get("seen", 0)) for each in found]
+
+    async def note(self, init: HostInit, *, succeeded: int, ended: bool, seen: int, rest: bool) -> None:
+        """`seen` is the run's revision, `rest` whether hosts stay that may be tried again."""
+        what = {"succeeded": succeeded, "ended": ended, "seen": seen, "rest": rest}
+        await self._inits.update_one({"_id": init.run}, {"$set": what})
 
     async def page(self, request: ListInits, principal: Principal) -> list[HostInit]:
         """Newest first; up to one more than asked for."""
