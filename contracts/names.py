@@ -28,9 +28,9 @@ KEPT_BY = {
     NameKind.ROLE: "gateway",
 }
 USED_BY = {
-    NameKind.GROUP: ("config", "gateway"),
-    NameKind.BUSINESS: ("gateway",),
-    NameKind.ACCOUNT: ("gateway",),
+    NameKind.GROUP: ("config", "gateway", "resources"),
+    NameKind.BUSINESS: ("gateway", "resources"),
+    NameKind.ACCOUNT: ("gateway", "resources"),
     NameKind.ROLE: ("config",),
 }
 """Services that write such names down; those kinds that are not here are never deleted."""

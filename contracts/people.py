@@ -165,6 +165,17 @@ class CreateIntegration(Struct, frozen=True, kw_only=True):
     events: tuple[Annotated[str, Meta(pattern=r"^[a-z0-9_-]{1,64}\.[a-z0-9_-]{1,64}" + END)], ...] = ()
     """Kinds of events as `<service>.<kind>`, such as `jobs.run`."""
     expires_in_s: Annotated[int, Meta(ge=3600, le=366 * 86400)] = 90 * 86400
+    scope: Scope = EVERYTHING
+    """Among which objects the calls are made. Events tell of all objects: who has a bound hears none."""
+
+
+class ChangeIntegration(Struct, frozen=True, kw_only=True):
+    """The whole new scope: a bound left out of it is no bound any more. It counts within seconds, for the credentials
+    that are there. With `revision` the change is refused if somebody else was faster."""
+
+    name: Annotated[str, Meta(pattern=r"^i-[a-z0-9_-]{1,62}" + END)]
+    scope: Scope
+    revision: int | None = None
 
 
 class Integration(Struct, frozen=True, kw_only=True):
@@ -174,6 +185,10 @@ class Integration(Struct, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime
     revoked: bool = False
+    scope: Scope = EVERYTHING
+    revision: int = 1
+    changed_by: str = ""
+    changed_at: datetime | None = None
     credentials: str = ""
     """The content of a NATS credentials file, shown once."""
     servers: tuple[str, ...] = ()
@@ -185,6 +200,11 @@ class Integration(Struct, frozen=True, kw_only=True):
 
 class Integrations(Struct, frozen=True, kw_only=True):
     integrations: list[Integration]
+
+
+class IntegrationBounds(Struct, frozen=True, kw_only=True):
+    scopes: tuple[Scope, ...]
+    """None: it is unknown or revoked, and may do nothing."""
 
 
 class IntegrationRef(Struct, frozen=True, kw_only=True):
@@ -329,6 +349,23 @@ list_integrations = Call(
     http=get("/integrations"),
     idempotent=True,
     summary="List integrations",
+)
+change_integration = Call(
+    "resources.integrations.change",
+    ChangeIntegration,
+    Integration,
+    needs="integrations:manage",
+    http=post("/integrations/{name}"),
+    summary="Bound an integration anew; its credentials stay",
+)
+integration_bounds = Call(
+    "resources.integrations.bounds",
+    IntegrationRef,
+    IntegrationBounds,
+    needs="integrations:ask",
+    idempotent=True,
+    reads=True,
+    summary="What bounds a program, for the services that it asks",
 )
 revoke_integration = Call(
     "resources.integrations.revoke",

@@ -26,6 +26,7 @@ PERMISSIONS = {
     "variables:read": "see variables, secret ones masked",
     "variables:change": "set variables",
     "variables:resolve": "get the values for a host, secret ones too; for services",
+    "integrations:ask": "ask what bounds a program; for services",
     "names:ask": "ask what exists by a name, and what names it; for services",
     "templates:read": "see and preview templates",
     "templates:change": "write templates",
@@ -72,7 +73,7 @@ _OPERATOR = _VIEWER | {
     "variables:change",
     "templates:change",
 }
-_FOR_SERVICES = frozenset({"variables:resolve", "names:ask"})
+_FOR_SERVICES = frozenset({"variables:resolve", "names:ask", "integrations:ask"})
 
 ROLES: dict[Role, frozenset[str]] = {
     Role.VIEWER: _VIEWER,
@@ -84,13 +85,25 @@ INDIVISIBLE = frozenset({"people:manage", "integrations:manage", "audit:read", "
 """What nobody can have within bounds, since what it is about lies in no scope: people, programs, the trail of what
 everybody did, places and attributes that belong to all, an import that decides over all hosts."""
 
+OF_PROGRAMS = frozenset(PERMISSIONS) - _FOR_SERVICES
+"""What integrations may, as far as their credentials name the calls, within their scope."""
+
 SERVICES: dict[str, frozenset[str]] = {
-    "gateway": frozenset({"audit:read", "runs:read", "names:ask"}),
+    "gateway": frozenset({"audit:read", "runs:read", "names:ask", "integrations:ask"}),
     "jobs": frozenset(
-        {"hosts:read", "runs:read", "groups:read", "accounts:read", "scripts:read", "files:read", "variables:resolve"}
+        {
+            "hosts:read",
+            "runs:read",
+            "groups:read",
+            "accounts:read",
+            "scripts:read",
+            "files:read",
+            "variables:resolve",
+            "integrations:ask",
+        }
     ),
     "resources": frozenset({"groups:read", "runs:read", "scripts:read", "names:ask"}),
-    "config": frozenset({"hosts:read", "groups:read", "names:ask"}),
+    "config": frozenset({"hosts:read", "groups:read", "names:ask", "integrations:ask"}),
 }
 """What a service may ask in its own name. On behalf of a person the gateway sends that person along instead."""
 

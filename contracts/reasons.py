@@ -74,6 +74,13 @@ REASONS: dict[str, Reason] = {
         403, "An API token with limits acts within them only.", "Log in, or use a token without limits."
     ),
     "integration.exists": Reason(409, "There is an integration of that name.", "Choose another name or revoke it."),
+    "integration.hears_everything": Reason(
+        422, "Events tell of all objects, so whoever has a scope hears none.", "Leave out either."
+    ),
+    "integration.changed_meanwhile": Reason(
+        409, "Somebody changed the integration meanwhile.", "Look again, then change it."
+    ),
+    "integration.revoked": Reason(409, "The integration is revoked.", "Make it anew."),
     "integration.unknown": Reason(404, "There is no such integration.", "List the integrations."),
     "integration.unknown_call": Reason(
         422, "There is no such call, or integrations may not use it.", "See the reference."

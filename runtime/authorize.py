@@ -48,9 +48,6 @@ def authorize(principal: Principal, call: Call[Any, Any]) -> None:
 
 def scopes(principal: Principal, permission: str) -> tuple[Scope, ...]:
     """Where the principal has the permission: any one of these suffices, none means nowhere."""
-    if principal.kind == "integration":
-        # An integration's credential lists the subjects it may publish, so what reached us was granted by name.
-        return (EVERYTHING,)
     found = tuple(grant.scope for grant in granted(principal) if permission in grant.permissions)
     if EVERYTHING in found:
         return (EVERYTHING,)
@@ -58,17 +55,19 @@ def scopes(principal: Principal, permission: str) -> tuple[Scope, ...]:
 
 
 def bounds(principal: Principal) -> list[tuple[Scope, ...]]:
-    """The scopes of each permission that a person or a service has."""
+    """The scopes of each permission that the principal has."""
     held = sorted({permission for grant in granted(principal) for permission in grant.permissions})
     return [found for permission in held if (found := scopes(principal, permission))]
 
 
 def granted(principal: Principal) -> Iterator[Grant]:
-    """All that a person or a service may do. An integration's grants are its credential; the broker reads that."""
+    """All that the principal may do. Of an integration, its credential says which calls; the broker reads that."""
     if principal.kind == "service":
         yield Grant(permissions=tuple(SERVICES.get(principal.name, ())))
     elif principal.kind == "person":
         yield Grant(permissions=tuple(EVERYBODY))
         if not principal.limited:
             yield from (Grant(permissions=tuple(ROLES[Role(name)])) for name in principal.roles if name in ROLES)
+        yield from principal.grants
+    elif principal.kind == "integration":
         yield from principal.grants

@@ -22,13 +22,15 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, get_conte
 from contracts import subjects
 from contracts.errors import BY_CODE, Invalid, ServiceError, Unavailable
 from contracts.kinds import Call, Event
-from contracts.people import Principal
+from contracts.people import IntegrationRef, Principal, integration_bounds
+from contracts.permissions import Scope
 from contracts.tokens import token
 from runtime.authorize import authorize, check_declared
 from runtime.bus import streams
 from runtime.bus.auditor import Auditor
 from runtime.bus.connection import Connection, Disconnected, Handler, Message, Options, Subscription
 from runtime.bus.discovery import Discovery
+from runtime.bus.programs import Programs, ScopesOf
 from runtime.ids import instance_id, trace_id
 
 Q = TypeVar("Q")
@@ -86,10 +88,12 @@ class Bus:
     _running: set[asyncio.Task[None]] = field(default_factory=set)
     _answering: list[Subscription] = field(default_factory=list)
     _auditor: Auditor | None = None
+    _programs: Programs = field(init=False)
     discovery: Discovery = field(init=False)
 
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.concurrency)
+        self._programs = Programs(self._scopes_of_program)
         self.discovery = Discovery(self.connection, self.name, self.instance)
 
     @classmethod
@@ -190,13 +194,16 @@ class Bus:
         *,
         queue: str | None = None,
         auditor: Auditor | None = None,
+        scopes_of: ScopesOf | None = None,
     ) -> None:
         """Answer these calls, sharing them with the other instances of `queue` (left out: this service's).
 
-        Calls that change something pass through `auditor`. Raises Undeclared, before anything is answered, if one of
-        them has no declared permission.
+        Calls that change something pass through `auditor`. The service that keeps what bounds programs gives
+        `scopes_of`. Raises Undeclared, before anything is answered, if a call has no declared permission.
         """
         self._auditor = auditor or self._auditor
+        if scopes_of is not None:
+            self._programs = Programs(scopes_of, fresh_s=0)
         endpoints = list(endpoints)
         for endpoint in endpoints:
             if isinstance(endpoint, Endpoint):
@@ -239,13 +246,23 @@ class Bus:
             caller = message.subject.split(".", 2)[1]
 
             async def handle() -> Any:
-                principal = _principal(caller, message)
+                principal = await self._principal(caller, message)
                 bind_contextvars(by=principal.name)
                 return await self._answer(endpoint, message, principal)
 
             await self._respond(message, subjects.inbox(caller), handle)
 
         return respond
+
+    async def _principal(self, caller: str, message: Message) -> Principal:
+        if caller == TRUSTED_TO_NAME_OTHERS and PRINCIPAL in message.headers:
+            return _decode(message.headers[PRINCIPAL].encode(), Principal)
+        if caller.startswith("i-"):
+            return await self._programs.principal(caller)
+        return Principal(kind="service", name=caller)
+
+    async def _scopes_of_program(self, name: str) -> tuple[Scope, ...]:
+        return (await self.call(integration_bounds, IntegrationRef(name=name))).scopes
 
     async def _answer(self, endpoint: Endpoint, message: Message, principal: Principal) -> Any:
         call, auditor = endpoint.call, self._auditor if endpoint.call.changes else None
@@ -296,14 +313,6 @@ class Bus:
         self.discovery.count(error=outcome if outcome != "ok" else "", seconds=time.perf_counter() - started)
         await self.connection.publish(message.reply, data, headers=headers)
         log.info("request.answered", outcome=outcome, ms=round((time.perf_counter() - started) * 1000, 1))
-
-
-def _principal(caller: str, message: Message) -> Principal:
-    if caller == TRUSTED_TO_NAME_OTHERS and PRINCIPAL in message.headers:
-        return _decode(message.headers[PRINCIPAL].encode(), Principal)
-    if caller.startswith("i-"):
-        return Principal(kind="integration", name=caller)
-    return Principal(kind="service", name=caller)
 
 
 def _in_ascii(principal: Principal) -> str:

@@ -144,7 +144,7 @@ class Stores:
     async def prepare(self) -> None:
         rooms = (
             *(self.audit, self.hosts, self.history, self.imports, self.sources, self.virtual, self.inits, self.groups),
-            *(self.tokens, self.challenges, self.revocations),
+            *(self.tokens, self.challenges, self.revocations, self.integrations),
         )
         for each in rooms:
             await each.prepare()
@@ -191,7 +191,11 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
         ):
             await _ensure_events(bus)
             answers += audit_answers(stores.audit, NAME)
-            await bus.serve(while_it_answers(answers), auditor=Trail(stores.audit, NAME, bus.instance))
+            await bus.serve(
+                while_it_answers(answers),
+                auditor=Trail(stores.audit, NAME, bus.instance),
+                scopes_of=stores.integrations.scopes_of,
+            )
             log.info("resources.serving", instance=bus.instance)
             yield bus
 
@@ -227,7 +231,7 @@ def _answers(
                 stores.challenges, stores.admissions, stores.hosts, credentials, announcer, bus, told
             ),
             revocation=RevocationService(stores.hosts, groups, stores.ending, announcer, bus),
-            integrations=IntegrationService(stores.integrations, issuer, announcer),
+            integrations=IntegrationService(stores.integrations, issuer, announcer, names),
             names=stores.names,
         )
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from contracts import edits, groups, hosts, imports, inits, people, topology, virtual
 from contracts.agents import AgentCall
 from contracts.hosts import RenewCredentials
-from contracts.names import unknown_names
+from contracts.names import unknown_names, uses_of_name
 from runtime.bus import AgentEndpoint, Endpoint, answer, answer_agent
 from runtime.names import KeptNames
 from services.resources.attributes.service import AttributeService
@@ -113,6 +113,7 @@ def _groups(of: UseCases) -> list[Endpoint]:
         answer(groups.preview_expression, of.membership.preview),
         answer(groups.groups_of_hosts, of.membership.of_hosts),
         answer(unknown_names("resources"), of.names.unknown),
+        answer(uses_of_name("resources"), of.integrations.uses),
     ]
 
 
@@ -124,6 +125,8 @@ def _joining(of: UseCases) -> list[Endpoint | AgentEndpoint]:
         answer(hosts.enrol, of.enrolment.enrol),
         answer(people.create_integration, of.integrations.create),
         answer(people.list_integrations, of.integrations.list),
+        answer(people.change_integration, of.integrations.change),
+        answer(people.integration_bounds, of.integrations.bounds),
         answer(people.revoke_integration, of.integrations.revoke),
         answer_agent(AgentCall.RENEW, RenewCredentials, of.enrolment.renew),
     ]

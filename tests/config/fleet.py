@@ -8,7 +8,7 @@ from contracts import groups
 from contracts.errors import NotFound
 from contracts.groups import Group, GroupKind, GroupsOfHosts, HostGroups, HostsOfGroup, Membership
 from contracts.hosts import Host, HostClass, HostFacts, HostState, Presence
-from contracts.names import NameKind, UnknownName, UnknownNames, unknown_names
+from contracts.names import NameKind, NameUses, UnknownName, UnknownNames, unknown_names, uses_of_name
 from runtime.bus import answer
 
 ROOM = 400
@@ -59,6 +59,7 @@ class Fleet:
             answer(groups.groups_of_hosts, self._of_hosts),
             answer(groups.list_members, self._members),
             answer(unknown_names("resources"), self._unknown),
+            answer(uses_of_name("resources"), self._uses),
         ]
 
     async def _show(self, request, _):
@@ -70,6 +71,9 @@ class Fleet:
         near = tuple(known) if request.near else ()
         missing = [name for name in request.names if name not in known]
         return UnknownNames(unknown=[UnknownName(name=name, near=near) for name in missing])
+
+    async def _uses(self, *_):
+        return NameUses(uses=())
 
     async def _of_hosts(self, request, _):
         known = [id for id in sorted(request.hosts) if id in self.hosts]

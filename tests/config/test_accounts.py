@@ -18,14 +18,21 @@ from contracts.accounts import (
 )
 from contracts.errors import Conflict, Forbidden, Invalid, NotFound, ServiceError
 from contracts.people import Principal
-from contracts.permissions import Grant, Role, Scope
+from contracts.permissions import OF_PROGRAMS, Grant, Role, Scope
 from tests.config.conftest import ADMIN, OPERATOR, VIEWER
 from tests.config.profiling import profiled, whole_collections
 from tests.conftest import service_bus
 from tests.gateway.client import PASSWORD, Client
 
 BOB = Principal(kind="person", name="bob", roles=(Role.OPERATOR,), via="session")
-PROGRAM = Principal(kind="integration", name="i-deploy")
+
+
+def program(name, **scope):
+    grant = Grant(permissions=tuple(OF_PROGRAMS), scope=Scope(**scope))
+    return Principal(kind="integration", name=name, grants=(grant,))
+
+
+PROGRAM = program("i-deploy")
 
 
 def scoped(*permissions, **scope):
@@ -203,7 +210,7 @@ async def test_only_who_is_named_may_use_an_account(make, resolve):
     for by in (BOB, dba, PROGRAM):
         found = await resolve(account.alias, by)
         assert (found.alias, found.os_user, found.ask_groups) == (account.alias, "deploy", ())
-    stranger = Principal(kind="integration", name="i-other")
+    stranger = program("i-other")
     for by in (
         OPERATOR,
         ADMIN,

@@ -10,7 +10,7 @@ from contracts import scripts
 from contracts.agents import Language
 from contracts.errors import Conflict, Forbidden, Invalid, NotFound
 from contracts.people import Principal
-from contracts.permissions import Grant, Role, Scope
+from contracts.permissions import OF_PROGRAMS, Grant, Role, Scope
 from contracts.runs import Parameter
 from contracts.script_search import SearchScripts, search_scripts
 from contracts.scripts import (
@@ -36,6 +36,9 @@ from tests.config.profiling import profiled, whole_collections
 from tests.conftest import service_bus
 
 BOB = Principal(kind="person", name="bob", roles=(Role.OPERATOR,), via="session")
+
+
+PROGRAM = Principal(kind="integration", name="i-x", grants=(Grant(permissions=tuple(OF_PROGRAMS)),))
 
 
 def scoped(*permissions, name="sam", **scope):
@@ -344,7 +347,7 @@ async def test_what_is_online_is_run_by_all_and_a_draft_by_who_may_write_it(ask,
     bounded = scoped("runs:start", "scripts:change", name="olga", script_tags=("web",))
     await refused(resolve(name, bounded, 1), Conflict, "script.draft")
     await online(ask, name)
-    for by in (BOB, OPERATOR, bounded, Principal(kind="integration", name="i-x")):
+    for by in (BOB, OPERATOR, bounded, PROGRAM):
         assert (await resolve(name, by)).version == 1
     await ask(scripts.retire_version, MoveVersion(name=name, version=1))
     await refused(resolve(name, ADMIN, 1), Conflict, "script.retired")

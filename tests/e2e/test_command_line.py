@@ -332,6 +332,16 @@ async def test_join_tokens_and_integrations(logged_in):
     assert "BEGIN NATS USER JWT" in given.stdout, given.stderr
     assert "_INBOX.i-cli" in given.stderr
     assert "i-cli" in (await drover(logged_in, "integration", "list")).stdout
+    hears = await drover(logged_in, "integration", "change", "i-cli", "--scope", "tag=web")
+    assert (hears.returncode, "integration.hears_everything" in hears.stderr) == (Exit.REFUSED, True)
+    neither = await drover(logged_in, "integration", "change", "i-cli")
+    assert neither.returncode == Exit.USAGE
+    words = ("i-tag", "--call", "jobs.runs.start", "--scope", "tag=web")
+    assert (await drover(logged_in, "integration", "create", *words)).returncode == 0
+    assert "tag=web" in (await drover(logged_in, "integration", "list")).stdout
+    wider = await drover(logged_in, "integration", "change", "i-tag", "--everywhere", "--revision", "1")
+    assert wider.stdout == "i-tag: everywhere\n", wider.stderr
+    assert (await drover(logged_in, "integration", "revoke", "i-tag")).returncode == 0
     assert (await drover(logged_in, "integration", "revoke", "i-cli")).returncode == 0
 
 

@@ -7,6 +7,7 @@ below a known word is tested before anybody thinks of it; one below a new word f
 The principal is an API token of an admin, bound in one way; the objects are another admin's.
 """
 
+import asyncio
 import itertools
 import json
 import re
@@ -22,11 +23,14 @@ from contracts.hosts import HostFacts
 from contracts.kinds import Call
 from contracts.permissions import INDIVISIBLE
 from services.gateway.pages.download import download
+from services.resources.integrations.model import GRANTABLE
+from tests.e2e.plain_nats import PlainNats
 from tests.plane import Plane
 from tests.resources.people import Keys
 from tests.smallest import smallest_fields
 
 BY_HAND = (download, *(each for each in vars(depot).values() if isinstance(each, Call)))
+CALLS = registry.calls()
 PATHS = [call for call in (*registry.calls(), *BY_HAND) if call.http and "{" in call.http.path]
 NUMBERS = itertools.count(1)
 
@@ -251,3 +255,40 @@ async def test_the_stream_of_a_run_outside_is_refused_like_that_of_none(bare_pla
     assert await opened(outside) == await opened("nobody-knows")
     assert (await opened(outside))[0] == 404
     assert (await opened((await a_run(bare_plane, True))["run"]))[0] == 200
+
+
+GIVEN_TO_PROGRAMS = [call for call in PATHS if call.needs in GRANTABLE and word(call) in OBJECTS and call in CALLS]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def programs(bare_plane: Plane):
+    """Word → a program that may make every call that programs are given, within the bound of the word."""
+    calls = [call.subject for call in CALLS if call.needs in GRANTABLE]
+    made = {}
+    for name in {word(call) for call in GIVEN_TO_PROGRAMS}:
+        await OBJECTS[name].make(bare_plane, True)
+        wanted = {"name": f"i-{name}", "calls": calls, "scope": OBJECTS[name].bound}
+        given = await ask(bare_plane, "POST", "/integrations", wanted)
+        made[name] = PlainNats(given["servers"][0], given["credentials"], given["ca"], given["inbox_prefix"])
+    yield made
+    for each in made.values():
+        each.close()
+
+
+@pytest.mark.parametrize("call", GIVEN_TO_PROGRAMS, ids=lambda call: call.subject)
+async def test_to_a_program_with_a_scope_too_what_lies_outside_does_not_exist(bare_plane: Plane, programs, call):
+    kind, name = OBJECTS[word(call)], word(call)
+
+    async def said_of(names: dict[str, Any]) -> tuple[str, str]:
+        given = {field: value for field, value in names.items() if field in call.request.__struct_fields__}
+        asked = {**smallest_fields(call.request), **given}
+        headers, said = await asyncio.to_thread(programs[name].request, f"svc.i-{name}.{call.subject}", asked)
+        text = json.dumps(said)
+        for each in re.findall(r"[\w-]{2,}", " ".join(map(str, names.values()))):
+            text = text.replace(each, "_")
+        return headers.get("Nats-Service-Error-Code", ""), text
+
+    code, unknown = await said_of(kind.unknown)
+    assert code == "404" or "auth.forbidden" in unknown, unknown
+    assert await said_of(await kind.make(bare_plane, False)) == (code, unknown)
+    assert (await said_of(await kind.make(bare_plane, True)))[0] not in {"404", "500"}

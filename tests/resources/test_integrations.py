@@ -10,14 +10,18 @@ import pytest_asyncio
 from msgspec import json
 from nats.aio.client import Client, RawCredentials
 
-from contracts import hosts, people, registry
+from contracts import groups, hosts, people, registry, topology
 from contracts.errors import Conflict, Forbidden, Invalid, NotFound
+from contracts.groups import GroupRef
 from contracts.hosts import ChangeHost
-from contracts.people import CreateIntegration, IntegrationRef, Nothing
+from contracts.people import ChangeIntegration, CreateIntegration, IntegrationRef, Nothing
+from contracts.permissions import EVERYTHING, Scope
+from contracts.topology import PlaceKind, PlaceRef
 from tests.resources.people import OPERATOR
 from tests.servers import until
 
 LIST = "resources.hosts.list"
+SHOP = Scope(businesses=("shop",))
 
 
 async def create(ask, name="i-cmdb", calls=(LIST,), **more):
@@ -169,10 +173,82 @@ async def test_names_are_such_that_nobody_else_has(ask, name):
     assert told.value.reason == "bus.malformed"
 
 
+async def listed(client):
+    answer = await client.request("svc.i-cmdb.resources.hosts.list", b"{}", timeout=30)
+    return {each["id"] for each in json.decode(answer.data)["hosts"]}
+
+
+async def test_a_scope_bounds_what_it_sees_and_changes_under_the_credentials_it_has(ask, connect):
+    await ask.places("business:shop", "business:bank")
+    shop, bank = await ask.host(business="shop"), await ask.host(business="bank")
+    made = await create(ask, calls=(LIST, "resources.hosts.show", "resources.hosts.change"), scope=SHOP)
+    client = await connect(made)
+    assert await listed(client) == {shop}
+    for call, more in (("show", {}), ("change", {"tags": ["x"]})):
+        answers = [
+            await client.request(f"svc.i-cmdb.resources.hosts.{call}", json.encode({"host": host, **more}), timeout=30)
+            for host in (bank, "h-000000000000", shop)
+        ]
+        outside, unknown, inside = (json.decode(answer.data) for answer in answers)
+        assert outside["reason"] == unknown["reason"] == "host.unknown"
+        assert outside["message"].replace(bank, "_") == unknown["message"].replace("h-000000000000", "_")
+        assert inside["id"] == shop
+    moved = json.encode({"host": shop, "business": "bank"})
+    answer = await client.request("svc.i-cmdb.resources.hosts.change", moved, timeout=30)
+    assert json.decode(answer.data)["reason"] == "auth.forbidden"
+    changed = await ask(people.change_integration, ChangeIntegration(name="i-cmdb", scope=EVERYTHING))
+    assert (changed.scope, changed.revision, changed.credentials) == (EVERYTHING, 2, "")
+
+    async def sees_all():
+        return await listed(client) == {shop, bank}
+
+    await until(sees_all, "the new bounds count")
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"scope": Scope(businesses=())}, "grants.empty_scope"),
+        ({"scope": Scope(groups=("wbe",))}, "name.unknown"),
+        ({"scope": Scope(businesses=("shpo",))}, "name.unknown"),
+        ({"scope": Scope(businesses=("shop",)), "events": ("jobs.run",)}, "integration.hears_everything"),
+    ],
+)
+async def test_scopes_that_make_no_sense_are_refused(ask, given, reason):
+    await ask.places("business:shop")
+    with pytest.raises(Invalid) as told:
+        await create(ask, **given)
+    assert told.value.reason == reason
+    await create(ask, events=given.get("events", ()))
+    with pytest.raises(Invalid) as told:
+        await ask(people.change_integration, ChangeIntegration(name="i-cmdb", scope=given["scope"]))
+    assert told.value.reason == reason
+
+
+async def test_what_a_scope_names_stays_until_the_integration_is_revoked(ask):
+    await ask.places("business:shop")
+    await ask.group("web")
+    await create(ask, scope=Scope(businesses=("shop",), groups=("web",)))
+    deletions = (
+        (groups.delete_group, GroupRef(name="web")),
+        (topology.delete_place, PlaceRef(kind=PlaceKind.BUSINESS, path="shop")),
+    )
+    for call, request in deletions:
+        with pytest.raises(Conflict, match="the integration i-cmdb"):
+            await ask(call, request)
+    await ask(people.revoke_integration, IntegrationRef(name="i-cmdb"))
+    with pytest.raises(Conflict) as told:
+        await ask(people.change_integration, ChangeIntegration(name="i-cmdb", scope=EVERYTHING))
+    assert told.value.reason == "integration.revoked"
+    for call, request in deletions:
+        await ask(call, request)
+
+
 async def test_only_admins_manage_them(ask):
     for call, request in (
         (people.create_integration, CreateIntegration(name="i-x", calls=(LIST,))),
         (people.list_integrations, Nothing()),
+        (people.change_integration, ChangeIntegration(name="i-x", scope=SHOP)),
         (people.revoke_integration, IntegrationRef(name="i-x")),
     ):
         with pytest.raises(Forbidden):

@@ -3,11 +3,13 @@
 import pytest
 import pytest_asyncio
 
-from contracts import groups, hosts, imports, topology
+from contracts import groups, hosts, imports, people, topology
 from contracts.errors import Conflict
 from contracts.groups import ChangeGroup, MoveHosts
 from contracts.hosts import ChangeHost
 from contracts.imports import PutSource, SourceMapping
+from contracts.people import ChangeIntegration, CreateIntegration
+from contracts.permissions import EVERYTHING, Scope
 from contracts.topology import AttributeType, ChangeAttribute, ChangePlace, DeclareAttribute, PlaceKind
 from tests.races import changes, revised
 from tests.resources.conftest import service
@@ -17,6 +19,7 @@ HOST = {"tags": (None, ["web"], "olga"), "labels.tier": (None, "front", "olga")}
 PLACE = {"description": ("", "of the shop", "ada")}
 ATTRIBUTE = {"choices": (["a"], ["a", "b"], "ada")}
 SOURCE = {"every_s": (0, 60, "ada"), "secret": ("••••••", "••••••", "ada")}
+PROGRAM = {"businesses": (None, ["shop"], "ada")}
 GROUP = {"description": ("", "of the shop", "olga"), "number": (100, 7, "olga"), "hosts": (None, None, "ada")}
 
 CMDB = "https://cmdb.example:8443/hosts"
@@ -26,6 +29,7 @@ LOSE = [
     (topology.change_place, lambda _: ChangePlace(kind=PlaceKind.SET, path="blue", revision=1, description=""), PLACE),
     (topology.change_attribute, lambda _: ChangeAttribute(name="vendor", revision=1, choices=("a",)), ATTRIBUTE),
     (imports.put_source, lambda _: PutSource(name="cmdb", mapping=SourceMapping(url=CMDB), revision=1), SOURCE),
+    (people.change_integration, lambda _: ChangeIntegration(name="i-x", revision=1, scope=EVERYTHING), PROGRAM),
     (groups.change_group, lambda _: ChangeGroup(name="web", revision=1, description=""), GROUP),
     (groups.add_hosts, lambda host: MoveHosts(name="web", revision=1, hosts=(host,)), GROUP),
     (groups.remove_hosts, lambda host: MoveHosts(name="web", revision=1, hosts=(host,)), GROUP),
@@ -49,6 +53,9 @@ async def change_everything(ask):
     for secret, every_s in (("one", 0), ("two", 60)):
         mapping = SourceMapping(url=CMDB)
         await ask(imports.put_source, PutSource(name="cmdb", mapping=mapping, secret=secret, every_s=every_s))
+    await ask.places("business:shop")
+    await ask(people.create_integration, CreateIntegration(name="i-x", calls=("resources.hosts.list",)))
+    await ask(people.change_integration, ChangeIntegration(name="i-x", scope=Scope(businesses=("shop",))))
     await ask.group("web")
     await ask(groups.change_group, ChangeGroup(name="web", description="of the shop", number=7), OPERATOR)
     await ask(groups.add_hosts, MoveHosts(name="web", hosts=(host,)))

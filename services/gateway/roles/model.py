@@ -1,23 +1,16 @@
 """What a role may hold, and the roles that are always there. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
 from contracts.errors import Invalid
-from contracts.names import NameKind
 from contracts.permissions import EVERYTHING, INDIVISIBLE, ROLES, Grant, Role, Scope
 from contracts.roles import RoleDefinition
+from runtime.scopes import refuse_empty
 
 LARGEST = 8 * 1024
 """Bytes of permissions and scope in JSON. They travel with every call of whoever has the role, beside its content."""
-
-BOUNDS: Mapping[NameKind, str] = {
-    NameKind.GROUP: "groups",
-    NameKind.BUSINESS: "businesses",
-    NameKind.ACCOUNT: "accounts",
-}
-"""What a scope names that exists before it is named → the field. A tag exists by being used."""
 
 GIVEN_TO_PEOPLE = ROLES[Role.ADMIN]
 
@@ -36,26 +29,13 @@ def check(permissions: Iterable[str], scope: Scope) -> None:
             f"There is no permission {unknown[0][:64]!r} for people. There are {', '.join(sorted(GIVEN_TO_PEOPLE))}.",
             {"unknown": [each[:64] for each in unknown[:10]]},
         )
-    if empty := [name for name, bound in msgspec.structs.asdict(scope).items() if bound == ()]:
-        raise Invalid(
-            "grants.empty_scope",
-            f"The bound {empty[0]} lists nothing, so nothing would lie in the scope. Leave it out for no bound.",
-            {"field": f"$.scope.{empty[0]}"},
-        )
+    refuse_empty(scope)
     if scope != EVERYTHING and (whole := sorted(asked & INDIVISIBLE)):
         raise Invalid(
             "grants.indivisible", f"{whole[0]} knows no bounds: who has it decides over all. Give it without a scope."
         )
     if len(msgspec.json.encode(Grant(permissions=tuple(asked), scope=scope))) > LARGEST:
         raise Invalid("grants.too_large", f"Permissions and scope are longer than {LARGEST // 1024} KiB. Use a group.")
-
-
-def added(before: Scope, after: Scope) -> dict[NameKind, frozenset[str]]:
-    """What the scope names now and did not name before."""
-    return {
-        kind: frozenset(getattr(after, field) or ()) - frozenset(getattr(before, field) or ())
-        for kind, field in BOUNDS.items()
-    }
 
 
 def page(custom: Iterable[RoleDefinition], after: str, limit: int) -> list[RoleDefinition]:

@@ -14,6 +14,7 @@ from contracts.roles import ChangeRole, CreateRole, ListRoles, RoleDefinition, R
 from contracts.roles import Roles as RolesPage
 from runtime.mongo import Session
 from runtime.names import Names
+from runtime.scopes import added
 from services.gateway.guard import Guard
 from services.gateway.people.store import PeopleStore
 from services.gateway.roles import model
@@ -41,7 +42,7 @@ class Roles:
         if request.name in model.BUILT_IN:
             raise Conflict("role.exists", f"There is a built-in role called {request.name}.")
         model.check(request.permissions, request.scope)
-        await self._names.check(model.added(EVERYTHING, request.scope), principal)
+        await self._names.check(added(EVERYTHING, request.scope), principal)
         role = RoleDefinition(
             name=request.name,
             permissions=tuple(sorted(set(request.permissions))),
@@ -60,7 +61,7 @@ class Roles:
         if request.scope is not UNSET:
             model.check((), request.scope)
             before = await self._store.get(request.name)
-            await self._names.check(model.added(before.scope, request.scope), principal)
+            await self._names.check(added(before.scope, request.scope), principal)
 
         def change(before: RoleDefinition) -> RoleDefinition:
             permissions = before.permissions if request.permissions is UNSET else request.permissions

@@ -12,7 +12,8 @@ from contracts.roles import RoleDefinition
 from runtime.mongo import Database, Document, DuplicateKeyError, Session
 from runtime.names import Kept
 from runtime.revisions import Revisions
-from services.gateway.roles.model import BOUNDS, BUILT_IN
+from runtime.scopes import NAMED
+from services.gateway.roles.model import BUILT_IN
 
 
 class RoleStore:
@@ -22,12 +23,12 @@ class RoleStore:
         self._revisions = Revisions(self._roles, "role.changed_meanwhile", "the role {}")
 
     async def prepare(self) -> None:
-        for field in BOUNDS.values():
+        for field in NAMED.values():
             await self._roles.create_index(f"scope.{field}")
 
     async def naming(self, kind: NameKind, name: str) -> list[str]:
         """Roles with the name in their scope."""
-        found = self._roles.find({f"scope.{BOUNDS[kind]}": name}, {"_id": 1})
+        found = self._roles.find({f"scope.{NAMED[kind]}": name}, {"_id": 1})
         return sorted([each["_id"] async for each in found])
 
     async def add(self, role: RoleDefinition) -> None:

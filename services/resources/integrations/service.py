@@ -8,14 +8,30 @@ import structlog
 
 from contracts import subjects
 from contracts.errors import Conflict, NotFound
-from contracts.people import CreateIntegration, Integration, IntegrationRef, Integrations, Nothing, Principal
+from contracts.names import NameRef, NameUses
+from contracts.people import (
+    ChangeIntegration,
+    CreateIntegration,
+    Integration,
+    IntegrationBounds,
+    IntegrationRef,
+    Integrations,
+    Nothing,
+    Principal,
+)
+from contracts.permissions import EVERYTHING, Scope
 from runtime import nats_jwt
+from runtime.audit import note
+from runtime.names import Names
 from runtime.nats_jwt import Key, Kind
+from runtime.scopes import added
 from services.resources.integrations import model
 from services.resources.integrations.store import IntegrationRecord, IntegrationStore
 from services.resources.revocations.announcer import Announcer
 
 log = structlog.get_logger()
+
+TURNS = 5
 
 
 @dataclass(frozen=True)
@@ -43,11 +59,16 @@ class IntegrationIssuer:
 
 
 class IntegrationService:
-    def __init__(self, integrations: IntegrationStore, issuer: IntegrationIssuer, announcer: Announcer) -> None:
+    def __init__(
+        self, integrations: IntegrationStore, issuer: IntegrationIssuer, announcer: Announcer, names: Names
+    ) -> None:
         self._integrations, self._issuer, self._announcer = integrations, issuer, announcer
+        self._names = names
 
     async def create(self, request: CreateIntegration, principal: Principal) -> Integration:
         model.check(request.calls, request.events)
+        model.check_scope(request.scope, request.events)
+        await self._names.check(added(EVERYTHING, request.scope), principal)
         now = datetime.now(UTC)
         integration = Integration(
             name=request.name,
@@ -55,6 +76,9 @@ class IntegrationService:
             events=tuple(dict.fromkeys(request.events)),
             created_at=now,
             expires_at=now + timedelta(seconds=request.expires_in_s),
+            scope=request.scope,
+            changed_by=principal.name,
+            changed_at=now,
         )
         key = Key.make(Kind.USER)
         if not await self._integrations.add(IntegrationRecord(integration, key.public, principal.name)):
@@ -62,6 +86,30 @@ class IntegrationService:
         log.info("integration.created", integration=integration.name, calls=integration.calls, by=principal.name)
         credentials = self._issuer.credentials(integration, key)
         return msgspec.structs.replace(self._told(integration), credentials=credentials)
+
+    async def change(self, request: ChangeIntegration, principal: Principal) -> Integration:
+        for _ in range(TURNS):
+            before = await self._integrations.get(request.name)
+            if before is None:
+                raise NotFound("integration.unknown", "There is no such integration.")
+            if before.revoked:
+                raise Conflict("integration.revoked", f"{request.name} is revoked. Make it anew.")
+            await self._integrations.revisions.check(request.revision, before.revision, before.name)
+            model.check_scope(request.scope, before.events)
+            await self._names.check(added(before.scope, request.scope), principal)
+            after = _bound(before, request.scope, principal.name)
+            if after is before or await self._integrations.bound(before, after):
+                note(before=before, after=after)
+                log.info("integration.changed", integration=after.name, by=principal.name)
+                return msgspec.structs.replace(self._told(after), ca="")
+        raise Conflict("integration.changed_meanwhile", f"{request.name} is changed by others all the time. Try again.")
+
+    async def bounds(self, request: IntegrationRef, _: Principal) -> IntegrationBounds:
+        return IntegrationBounds(scopes=await self._integrations.scopes_of(request.name))
+
+    async def uses(self, request: NameRef, _: Principal) -> NameUses:
+        named = await self._integrations.naming(request.kind, request.name)
+        return NameUses(uses=tuple(f"the integration {name}" for name in named))
 
     async def list(self, _: Nothing, __: Principal) -> Integrations:
         # The CA is the same for all and long; it is told where it is needed, at the creation.
@@ -83,3 +131,12 @@ class IntegrationService:
             ca=self._issuer.ca,
             inbox_prefix=subjects.inbox(integration.name),
         )
+
+
+def _bound(integration: Integration, scope: Scope, by: str) -> Integration:
+    """The integration with this scope; the same object if it has it."""
+    if integration.scope == scope:
+        return integration
+    return msgspec.structs.replace(
+        integration, scope=scope, revision=integration.revision + 1, changed_by=by, changed_at=datetime.now(UTC)
+    )

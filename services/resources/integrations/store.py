@@ -4,11 +4,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
-from pymongo import ASCENDING, ReturnDocument
+from pymongo import ASCENDING, IndexModel, ReturnDocument
 
+from contracts.names import NameKind
 from contracts.people import Integration
+from contracts.permissions import Scope
 from runtime.mongo import Database, Document, DuplicateKeyError, Session, together
 from runtime.names import Kept
+from runtime.revisions import Revisions, marks
+from runtime.scopes import NAMED
 from services.resources.revocations.store import Revocation, RevocationStore
 
 LISTED = 200
@@ -25,6 +29,9 @@ class IntegrationStore:
     def __init__(self, database: Database, revocations: RevocationStore) -> None:
         self._database, self._revocations = database, revocations
         self._integrations = database["integrations"]
+        self.revisions = Revisions(
+            self._integrations, "integration.changed_meanwhile", "the integration {}", lambda found: found["scope"]
+        )
         self.names = Kept.ids_of(
             self._integrations, lambda: {"revoked": False, "expires_at": {"$gte": datetime.now(UTC)}}
         )
@@ -40,6 +47,32 @@ class IntegrationStore:
         except DuplicateKeyError:
             return False
         return True
+
+    async def get(self, name: str) -> Integration | None:
+        document = await self._integrations.find_one({"_id": name})
+        return _to_integration(document) if document else None
+
+    async def scopes_of(self, name: str) -> tuple[Scope, ...]:
+        """None of one that is unknown or revoked; the credentials of an expired one are none by themselves."""
+        integration = await self.get(name)
+        return () if integration is None or integration.revoked else (integration.scope,)
+
+    async def bound(self, before: Integration, after: Integration) -> bool:
+        """Give it another scope; False if it has moved on from `before`."""
+        made = {"scope": msgspec.to_builtins(after.scope), **_marks(after)}
+        same = {"_id": before.name, "revision": before.revision, "revoked": False}
+        update = self.revisions.update({"scope": msgspec.to_builtins(before.scope)}, made)
+        return bool((await self._integrations.update_one(same, update)).modified_count)
+
+    async def naming(self, kind: NameKind, name: str) -> list[str]:
+        """Those with the name in their scope, unless they are revoked."""
+        found = self._integrations.find({f"scope.{NAMED[kind]}": name, "revoked": False}, {"_id": 1})
+        return sorted([each["_id"] async for each in found])
+
+    async def prepare(self) -> None:
+        await self._integrations.create_indexes(
+            [IndexModel([(f"scope.{field}", ASCENDING)]) for field in NAMED.values()]
+        )
 
     async def all(self) -> list[Integration]:
         """By name; at most as many as one message carries."""
@@ -70,14 +103,19 @@ class IntegrationStore:
 
 
 def _to_document(record: IntegrationRecord) -> Document:
-    kept = ("calls", "events", "created_at", "expires_at", "revoked")
+    kept = ("calls", "events", "created_at", "expires_at", "revoked", "scope")
     values = msgspec.to_builtins(record.integration, builtin_types=(datetime,))
     return {
         "_id": record.integration.name,
         **{name: values[name] for name in kept},
         "user_key": record.user_key,
         "created_by": record.by,
+        **_marks(record.integration),
     }
+
+
+def _marks(integration: Integration) -> Document:
+    return marks(integration.revision, integration.changed_by, integration.changed_at or integration.created_at)
 
 
 def _to_integration(document: Document) -> Integration:
