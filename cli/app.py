@@ -10,18 +10,20 @@ from click.shell_completion import get_completion_class
 from cli.commands.account import context_group, login, logout, password, who
 from cli.commands.accounts import account_group
 from cli.commands.audit import audit_group
+from cli.commands.collector import collector_group
 from cli.commands.doctor import doctor
 from cli.commands.file import file_group
 from cli.commands.group import group_group
 from cli.commands.host import host_group
 from cli.commands.host_changes import HOST_COMMANDS
-from cli.commands.imports import import_group, source_group
+from cli.commands.imports import import_group
 from cli.commands.integration import integration_group
 from cli.commands.person import person_group
 from cli.commands.plain import api
 from cli.commands.role import role_group
 from cli.commands.run import run_group
 from cli.commands.sessions import session_group
+from cli.commands.sources import source_group
 from cli.commands.start import start_run
 from cli.commands.stored_scripts import script_group
 from cli.commands.template import template_group
@@ -122,6 +124,7 @@ for command in (
     import_group,
     source_group,
     virtual_group,
+    collector_group,
     group_group,
     file_group,
     account_group,

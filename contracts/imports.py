@@ -1,4 +1,4 @@
-"""Hosts from elsewhere: uploads, and sources that are asked over HTTP. Spoken by the resources service.
+"""Hosts from elsewhere: uploads, and what sources say (contracts/sources.py). Spoken by the resources service.
 
 An upload is begun, given its text in pieces, planned (nothing is changed, every difference is told) and applied;
 applying needs no plan before. Planning and applying go on after the call was answered: ask for the import until it has
@@ -83,6 +83,25 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Businesses, rooms and so on that do not exist are made; left out, their rows are rejected."""
 
 
+VirtualField = Annotated[str, Meta(pattern=r"^($|(host|kind|name|observed)$|known\.[a-z][a-z0-9_]{0,63}" + END + ")")]
+"""A field of a virtual resource, or empty: the path is passed over. `host` is an id or an IP, `observed` a time as RFC
+3339 has it."""
+
+
+class VirtualRules(Struct, frozen=True, kw_only=True):
+    """What is made of rows that are virtual resources. Rows bring `host`, `kind`, `name` and `observed` under these
+    names, or where `columns` says; what else is known comes from `columns` alone.
+
+    Resources that earlier fetches named and this one does not have been missed, unless a row was rejected, since it may
+    be one of them; a row whose host is not known keeps those of its kind and name.
+    """
+
+    columns: Annotated[dict[Column, VirtualField], Meta(max_length=200)] = {}
+    """Path into a row → field of a virtual resource."""
+    defaults: Annotated[dict[VirtualField, Annotated[str, Meta(max_length=200)]], Meta(max_length=64)] = {}
+    """Field → what it is where a row says nothing, such as `kind`."""
+
+
 class ImportState(StrEnum):
     RECEIVING = "receiving"
     FETCHING = "fetching"
@@ -99,6 +118,7 @@ class RowOutcome(StrEnum):
     CHANGED = "changed"
     UNCHANGED = "unchanged"
     VANISHED = "vanished"
+    """Of a virtual resource: missed; its `stale` tells whether once too often."""
     CONFLICT = "conflict"
     """Nobody can say which host it is, or the host cannot become that."""
     REJECTED = "rejected"
@@ -131,6 +151,9 @@ class Import(Struct, frozen=True, kw_only=True):
     message: str
     dry_run: bool = False
     """Of a source that was asked: only planned."""
+    virtual: VirtualRules | None = None
+    """The rows are virtual resources, by these rules instead. Then `vanished` counts those that are missed, `done` all
+    that was written."""
 
 
 class BeginImport(Struct, frozen=True, kw_only=True):
@@ -204,94 +227,6 @@ class ImportEnded(Struct, frozen=True, kw_only=True):
     state: ImportState
 
 
-class SourceAuth(StrEnum):
-    NONE = "none"
-    BEARER = "bearer"
-    BASIC = "basic"
-    """The secret is `name:password`."""
-    HEADER = "header"
-
-
-class Paging(StrEnum):
-    NONE = "none"
-    PAGE = "page"
-    """Numbered from `first_page`, until a page holds no row."""
-    CURSOR = "cursor"
-    """`next` is the path to what `parameter` is on the next page, until it is empty."""
-    LINK = "link"
-    """`next` is the path to the next page's address, until it is empty; left out: the header Link has it."""
-
-
-Pathed = Annotated[str, Meta(max_length=200)]
-"""Names joined by dots, into the JSON of a page: `data.items`; empty is the page itself."""
-
-
-class SourceMapping(Struct, frozen=True, kw_only=True):
-    """How a source is asked, and where its answers have what."""
-
-    url: Annotated[str, Meta(min_length=1, max_length=2000)]
-    """Its host must be one of those that the settings of the resources service allow."""
-    auth: SourceAuth = SourceAuth.NONE
-    header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{0,64}" + END)] = ""
-    """With `header`: the header that carries the secret."""
-    rows: Pathed = ""
-    paging: Paging = Paging.NONE
-    parameter: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\[\]-]{0,64}" + END)] = "page"
-    """Of the address: the page's number or cursor."""
-    first_page: int = 1
-    next: Pathed = ""
-
-
-class Source(Struct, frozen=True, kw_only=True):
-    name: str
-    mapping: SourceMapping
-    rules: Rules
-    has_secret: bool
-    every_s: int
-    """0: on demand only."""
-    enabled: bool
-    next_at: datetime | None
-    last_import: str
-    revision: int
-    changed_by: str
-    changed_at: datetime
-
-
-class PutSource(Struct, frozen=True, kw_only=True):
-    """Define a source, or define it anew. Field paths stand in the rules' columns: path in a row → field of a host."""
-
-    name: Token
-    mapping: SourceMapping
-    rules: Rules = Rules()
-    """Its `source` is the source's name, whatever it says."""
-    secret: Annotated[str, Meta(max_length=2000)] | None = None
-    """Kept encrypted and never shown. Left out: the one that is kept stays, if the address keeps its host."""
-    every_s: Annotated[int, Meta(ge=0, le=31 * 86400)] = 0
-    """How long after the beginning of one import the next begins; at least 60, or 0."""
-    enabled: bool = True
-    revision: int | None = None
-
-
-class SourceRef(Struct, frozen=True, kw_only=True):
-    name: Token
-
-
-class RunSource(Struct, frozen=True, kw_only=True):
-    name: Token
-    dry_run: bool = False
-    """Only plan."""
-
-
-class ListSources(Struct, frozen=True, kw_only=True):
-    after: str = ""
-    limit: Limit = 100
-
-
-class Sources(Struct, frozen=True, kw_only=True):
-    sources: list[Source]
-    next: str = ""
-
-
 begin_import = Call(
     "resources.imports.begin",
     BeginImport,
@@ -354,39 +289,4 @@ list_rows = Call(
     idempotent=True,
     summary="What became of the rows of an import",
 )
-put_source = Call(
-    "resources.sources.put",
-    PutSource,
-    Source,
-    needs="hosts:import",
-    http=post("/sources"),
-    summary="Define a source of hosts that is asked over HTTP",
-)
-show_source = Call(
-    "resources.sources.show",
-    SourceRef,
-    Source,
-    needs="hosts:import",
-    http=get("/sources/{name}"),
-    idempotent=True,
-    summary="Show a source",
-)
-list_sources = Call(
-    "resources.sources.list",
-    ListSources,
-    Sources,
-    needs="hosts:import",
-    http=get("/sources"),
-    idempotent=True,
-    summary="List sources",
-)
-run_source = Call(
-    "resources.sources.run",
-    RunSource,
-    Import,
-    needs="hosts:import",
-    http=post("/sources/{name}/run", status=201),
-    summary="Ask a source now",
-)
-
 import_ended = Event("resources", "import", ImportEnded, key="id")

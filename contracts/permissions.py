@@ -102,7 +102,7 @@ SERVICES: dict[str, frozenset[str]] = {
             "integrations:ask",
         }
     ),
-    "resources": frozenset({"groups:read", "runs:read", "scripts:read", "names:ask"}),
+    "resources": frozenset({"groups:read", "runs:read", "scripts:read", "accounts:read", "names:ask"}),
     "config": frozenset({"hosts:read", "groups:read", "names:ask", "integrations:ask"}),
 }
 """What a service may ask in its own name. On behalf of a person the gateway sends that person along instead."""
@@ -128,3 +128,13 @@ EVERYTHING = Scope()
 class Grant(Struct, frozen=True, kw_only=True):
     permissions: tuple[str, ...]
     scope: Scope = EVERYTHING
+
+
+COLLECTOR_TAG = "collector"
+"""Of stored scripts that may be collectors of virtual resources."""
+
+BOUND_SERVICES: dict[str, tuple[Grant, ...]] = {
+    "resources": (Grant(permissions=("runs:start",), scope=Scope(script_tags=(COLLECTOR_TAG,))),),
+}
+"""What a service may ask in its own name within bounds: whoever took over the resources service could start collectors
+that somebody vetted, and nothing else."""

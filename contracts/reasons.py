@@ -122,6 +122,30 @@ REASONS: dict[str, Reason] = {
         409, "So many hosts are missing that the list is hardly whole.", "Look, or raise most_vanished_percent."
     ),
     "virtual.too_many": Reason(422, "A report names more resources than one host can have.", "Split the collector."),
+    "virtual.bad_record": Reason(
+        422, "That line or row is no virtual resource.", "Correct it; the others are not kept from it."
+    ),
+    "virtual.unknown_host": Reason(
+        422, "A record belongs to a host that nobody knows.", "Import the host, or correct the record."
+    ),
+    "virtual.ambiguous_host": Reason(
+        409, "Several hosts have the IP of a record.", "Correct the hosts, or give an id."
+    ),
+    "virtual.twice": Reason(409, "A report names the same resource of a host twice.", "Have it named once."),
+    "virtual.incomplete": Reason(422, "A part of a host's output is missing.", "Run the collector again."),
+    "virtual.too_large": Reason(413, "The output of a host is larger than a report can be.", "Split the collector."),
+    "collector.unknown": Reason(404, "There is no such collector.", "See `drover collector list`."),
+    "collector.changed_meanwhile": Reason(
+        409, "Somebody changed the collector meanwhile.", "Look again, then change it."
+    ),
+    "collector.too_often": Reason(422, "A collector would run too often.", "Give 60 s or more, or 0."),
+    "collector.bad_targets": Reason(
+        422, "The targets mix the management host with others.", "Give `local` alone, or leave it out."
+    ),
+    "collector.not_tagged": Reason(
+        422, "The script is not meant to be a collector.", "Have it given the tag `collector`."
+    ),
+    "collection.unknown": Reason(404, "There is no such run of a collector.", "See `drover collector runs`."),
     "init.no_hosts": Reason(409, "No host of the run is in deploying.", "Move the hosts to deploying first."),
     "init.followed": Reason(409, "Its hosts move to another state already.", "Wait for its end, or start another run."),
     "source.unknown": Reason(404, "There is no such source.", "See `drover source list`."),

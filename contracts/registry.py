@@ -6,6 +6,7 @@ from typing import Any
 from contracts import (
     accounts,
     audit,
+    collectors,
     edits,
     files,
     groups,
@@ -18,6 +19,7 @@ from contracts import (
     script_search,
     scripts,
     sessions,
+    sources,
     templates,
     topology,
     variables,
@@ -27,7 +29,7 @@ from contracts.kinds import Call, Event
 
 SPEAKERS: tuple[ModuleType, ...] = (
     *(people, roles, sessions),
-    *(hosts, topology, edits, imports, virtual, inits, groups),
+    *(hosts, topology, edits, imports, sources, virtual, collectors, inits, groups),
     *(accounts, scripts, script_search, files, variables, templates),
     *(runs, audit),
 )

@@ -2,7 +2,8 @@
 resources service.
 
 A collector is any executable that prints JSON, one object a line: `kind` and `name`, and whatever else it knows as
-texts, numbers or true and false. It may run on the host, or on the management host for other hosts.
+texts, numbers or true and false; `observed` is when that was seen. It may run on the host, or on the management host
+for other hosts.
 """
 
 from datetime import datetime
@@ -31,6 +32,8 @@ class Reported(Struct, frozen=True, kw_only=True):
     kind: VirtualKind
     name: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
     known: Annotated[dict[AttributeName, Known], Meta(max_length=64)] = {}
+    observed: Annotated[datetime, Meta(tz=True)] | None = None
+    """When whoever says it has seen it; with a time zone."""
 
 
 class Virtual(Struct, frozen=True, kw_only=True):
@@ -39,6 +42,7 @@ class Virtual(Struct, frozen=True, kw_only=True):
     kind: VirtualKind
     name: str
     collector: str
+    """Who says it; of a source of the name cmdb, `source:cmdb`."""
     known: dict[str, str | int | float | bool]
     """What else the collector said."""
     first_seen: datetime
@@ -46,6 +50,10 @@ class Virtual(Struct, frozen=True, kw_only=True):
     missed: int
     """Reports of the collector since then, in which it was missing."""
     stale: bool
+    observed: datetime | None = None
+    """When the collector, or what it asks, has seen it, if it said so."""
+    report: str = ""
+    """The import or the run of a collector that last named it or missed it; empty of a report handed in by itself."""
 
 
 class ReportVirtual(Struct, frozen=True, kw_only=True):
@@ -68,6 +76,7 @@ class ReportTaken(Struct, frozen=True, kw_only=True):
     missed: int
     """Missing in this report, and not yet stale."""
     stale: int
+    """Missing in this report, once too often."""
     rejected: list[RejectedLine]
     """If there is any, nothing counts as missed: it may be what could not be read."""
 

@@ -11,6 +11,7 @@ from contracts.errors import Forbidden, Unauthenticated
 from contracts.kinds import ANYONE, Call
 from contracts.people import Principal
 from contracts.permissions import (
+    BOUND_SERVICES,
     EVERYBODY,
     EVERYTHING,
     INDIVISIBLE,
@@ -64,6 +65,7 @@ def granted(principal: Principal) -> Iterator[Grant]:
     """All that the principal may do. Of an integration, its credential says which calls; the broker reads that."""
     if principal.kind == "service":
         yield Grant(permissions=tuple(SERVICES.get(principal.name, ())))
+        yield from BOUND_SERVICES.get(principal.name, ())
     elif principal.kind == "person":
         yield Grant(permissions=tuple(EVERYBODY))
         if not principal.limited:

@@ -1,4 +1,4 @@
-"""Importing hosts from a file, and sources that are asked over HTTP."""
+"""Importing hosts from a file."""
 
 import sys
 import time
@@ -10,8 +10,7 @@ import msgspec
 
 from cli.client import Client, typed
 from cli.commands.host_changes import changes
-from cli.display import Form, emit, facts, rows, talk, when
-from cli.durations import Duration
+from cli.display import Form, emit, rows, talk, when
 from cli.exits import Exit, Refused
 from cli.scripts import pairs
 from cli.session import Session, data_options, pass_session
@@ -28,32 +27,19 @@ from contracts.imports import (
     Key,
     ListImports,
     ListRows,
-    ListSources,
     OnChanged,
     OnNew,
     OnVanished,
-    Paging,
-    PutSource,
     RowOutcome,
     Rows,
     Rules,
-    RunSource,
-    Source,
-    SourceAuth,
-    SourceMapping,
-    SourceRef,
-    Sources,
     add_piece,
     apply_import,
     begin_import,
     list_imports,
     list_rows,
-    list_sources,
     plan_import,
-    put_source,
-    run_source,
     show_import,
-    show_source,
 )
 from contracts.kinds import Call
 
@@ -145,7 +131,7 @@ def import_file(session: Session, /, form: Form, **given: Any) -> None:
       drover import file hosts.csv --apply --make-places --source cmdb --vanished faulty
       drover import file export.json --column data.fqdn=hostname --column Junk= --default idc=js
     """
-    text = _text(given["file"])
+    text = text_of(given["file"])
     begun = BeginImport(
         format=given["form_of_text"] or _format(given["file"]),
         rules=rules_of(given["source"], given),
@@ -155,7 +141,7 @@ def import_file(session: Session, /, form: Form, **given: Any) -> None:
     for number, start in enumerate(range(PIECE_CHARACTERS, len(text), PIECE_CHARACTERS), start=1):
         piece = AddPiece(id=made.id, number=number, text=text[start : start + PIECE_CHARACTERS])
         session.client.call(add_piece, piece)
-    _finish(session.client, apply_import if given["applies"] else plan_import, made.id, form)
+    finish(session.client, apply_import if given["applies"] else plan_import, made.id, form)
 
 
 @import_group.command("apply")
@@ -169,7 +155,7 @@ def apply_(session: Session, id_: str, form: Form) -> None:
     Examples:
       drover import apply i018f3c2a7b1d6da7c82b
     """
-    _finish(session.client, apply_import, id_, form)
+    finish(session.client, apply_import, id_, form)
 
 
 @import_group.command("list")
@@ -211,7 +197,7 @@ def show(session: Session, id_: str, outcome: tuple[RowOutcome, ...], form: Form
     _show(session.client, session.client.call(show_import, ImportRef(id=id_)), outcome, form)
 
 
-def _finish(client: Client, call: Call[ImportRef, Import], name: str, form: Form) -> None:
+def finish(client: Client, call: Call[ImportRef, Import], name: str, form: Form) -> None:
     found = client.call(call, ImportRef(id=name))
     while found.state in UNDER_WAY:
         time.sleep(LOOK_EVERY_S)
@@ -244,7 +230,7 @@ def _counted(found: Import) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts.items() if number) or "nothing"
 
 
-def _text(file: str) -> str:
+def text_of(file: str) -> str:
     try:
         return (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode("utf-8-sig")
     except OSError as error:
@@ -256,135 +242,3 @@ def _text(file: str) -> str:
 def _format(file: str) -> Format:
     suffix = Path(file).suffix.lower()
     return {".json": Format.JSON, ".yaml": Format.YAML, ".yml": Format.YAML}.get(suffix, Format.CSV)
-
-
-@click.group("source")
-def source_group() -> None:
-    """Where hosts are kept elsewhere, such as a CMDB that answers over HTTP."""
-
-
-@source_group.command("put")
-@click.argument("name")
-@click.argument("url")
-@click.option("--rows", "path", default="", metavar="PATH", help="Where an answer has its rows, such as data.items.")
-@click.option(
-    "--paging", type=Word(Paging), default=Paging.NONE.value, show_default=True, help="How it gives its pages."
-)
-@click.option("--parameter", default="page", show_default=True, help="Of the address: number or cursor of the page.")
-@click.option("--first-page", type=int, default=1, show_default=True, help="The number of its first page.")
-@click.option("--next", "following", default="", metavar="PATH", help="Where an answer has the next cursor or address.")
-@click.option(
-    "--auth",
-    type=Word(SourceAuth),
-    default=SourceAuth.NONE.value,
-    show_default=True,
-    help="How the secret is presented.",
-)
-@click.option("--header", default="", help="With --auth header: its name.")
-@click.option("--secret-file", help="A file with the secret, - for stdin; left out, the one that is kept stays.")
-@click.option("--every", type=Duration("60s", "31d"), help="Ask it again and again; left out: on demand only.")
-@click.option("--disabled", is_flag=True, help="Keep it, and do not ask it by itself.")
-@rules_options
-@data_options
-@pass_session
-def put(session: Session, /, form: Form, **given: Any) -> None:
-    """Define a source, or define it anew. --column takes paths into a row: --column net.ip=ips.
-
-    \b
-    Examples:
-      drover source put cmdb https://cmdb.example/hosts --rows data.items --paging page --column fqdn=hostname
-      drover source put cmdb https://cmdb.example/hosts --auth bearer --secret-file token --every 1h --vanished faulty
-    """
-    mapping = SourceMapping(
-        url=given["url"],
-        rows=given["path"],
-        paging=given["paging"],
-        parameter=given["parameter"],
-        first_page=given["first_page"],
-        next=given["following"],
-        auth=given["auth"],
-        header=given["header"],
-    )
-    request = PutSource(
-        name=given["name"],
-        mapping=mapping,
-        rules=rules_of(given["name"], given),
-        secret=_text(given["secret_file"]).strip() if given["secret_file"] else None,
-        every_s=given["every"] or 0,
-        enabled=not given["disabled"],
-    )
-    content, made = session.client.both(put_source, request)
-    emit(form, content, lambda: [made.name], lambda: _source(made))
-
-
-@source_group.command("list")
-@data_options
-@pass_session
-def list_sources_(session: Session, form: Form) -> None:
-    """List sources, all of them.
-
-    \b
-    Examples:
-      drover source list
-    """
-    content = session.client.all_pages(list_sources, ListSources(limit=1000))
-    found = typed(content, Sources).sources
-
-    def table() -> None:
-        rows(
-            ("NAME", "URL", "EVERY", "NEXT", "LAST IMPORT"),
-            [(s.name, s.mapping.url, f"{s.every_s} s", when(s.next_at), s.last_import) for s in found],
-        )
-
-    emit(form, content, lambda: [each.name for each in found], table)
-
-
-@source_group.command("show")
-@click.argument("name")
-@data_options
-@pass_session
-def show_source_(session: Session, name: str, form: Form) -> None:
-    """Show a source.
-
-    \b
-    Examples:
-      drover source show cmdb
-    """
-    content, found = session.client.both(show_source, SourceRef(name=name))
-    emit(form, content, lambda: [found.name], lambda: _source(found))
-
-
-@source_group.command("run")
-@click.argument("name")
-@click.option("--dry-run", is_flag=True, help="Only show the difference.")
-@data_options
-@pass_session
-def run(session: Session, name: str, dry_run: bool, form: Form) -> None:
-    """Ask a source now, and wait until its hosts are imported.
-
-    \b
-    Examples:
-      drover source run cmdb --dry-run
-    """
-    begun = session.client.call(run_source, RunSource(name=name, dry_run=dry_run))
-    talk(f"import {begun.id} begun")
-    _finish(session.client, show_import, begun.id, form)
-
-
-def _source(found: Source) -> None:
-    facts(
-        [
-            ("name", found.name),
-            ("url", found.mapping.url),
-            ("auth", found.mapping.auth),
-            ("secret", "kept" if found.has_secret else ""),
-            ("rows", found.mapping.rows),
-            ("paging", found.mapping.paging),
-            ("columns", "\n".join(f"{column} → {name or 'nothing'}" for column, name in found.rules.columns.items())),
-            ("every", f"{found.every_s} s" if found.every_s else ""),
-            ("next", when(found.next_at)),
-            ("last import", found.last_import),
-            ("changed", f"{when(found.changed_at)} by {found.changed_by}"),
-            ("revision", str(found.revision)),
-        ]
-    )

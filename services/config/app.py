@@ -27,6 +27,7 @@ from services.config.scripts.checking import Checker, shellcheck
 from services.config.scripts.processes import Processes
 from services.config.scripts.reading import ScriptReading
 from services.config.scripts.service import ScriptService
+from services.config.scripts.shipped import Shipped
 from services.config.scripts.store import ScriptStore
 from services.config.settings import Settings
 from services.config.templates.previews import PreviewService
@@ -74,7 +75,11 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
         await stores.prepare()
         health = HealthServer(bus, Pulse(database), host=settings.http_host, port=settings.http_port)
         async with Renderer() as renderer, bus, health:
-            script, reading = _scripts(settings, stores.scripts)
+            processes = Processes()
+            checker = Checker(processes, shellcheck())
+            await Shipped(stores.scripts, checker).ship()
+            reading = ScriptReading(stores.scripts, checker, processes)
+            script = ScriptService(stores.scripts, reading, checker, settings.depot)
             template = TemplateService(stores.templates, renderer, settings.depot)
             for each in (script, template):
                 await each.lay_out_missing()
@@ -106,13 +111,6 @@ def _answers(
         templates,
         PreviewService(templates, effective, renderer),
     )
-
-
-def _scripts(settings: Settings, store: ScriptStore) -> tuple[ScriptService, ScriptReading]:
-    processes = Processes()
-    checker = Checker(processes, shellcheck())
-    reading = ScriptReading(store, checker, processes)
-    return ScriptService(store, reading, checker, settings.depot), reading
 
 
 @contextlib.asynccontextmanager

@@ -24,6 +24,10 @@ from runtime.settings import BadSettings, load
 from runtime.signing import Box
 from services.resources.attributes.service import AttributeService
 from services.resources.attributes.store import AttributeStore
+from services.resources.collectors.following import CollectionFollower
+from services.resources.collectors.service import CollectorService
+from services.resources.collectors.store import CollectorStore
+from services.resources.collectors.worker import CollectorWorker
 from services.resources.endpoints import UseCases, endpoints
 from services.resources.enrolment.credentials import Credentials
 from services.resources.enrolment.service import EnrolmentService, Told
@@ -117,6 +121,7 @@ class Stores:
         self.imports = ImportStore(database)
         self.sources = SourceStore(database)
         self.virtual = VirtualStore(database)
+        self.collectors = CollectorStore(database)
         self.inits = InitStore(database)
         self.ending = Ending(database, self.hosts, self.revocations, self.history)
         self.integrations = IntegrationStore(database, self.revocations)
@@ -139,12 +144,12 @@ class Stores:
             }
         )
         self.idcs = idcs
-        self.importing = comparing.Stores(self.imports, self.places, self.attributes, self.editor)
+        self.importing = comparing.Stores(self.imports, self.places, self.attributes, self.editor, self.virtual)
 
     async def prepare(self) -> None:
         rooms = (
             *(self.audit, self.hosts, self.history, self.imports, self.sources, self.virtual, self.inits, self.groups),
-            *(self.tokens, self.challenges, self.revocations, self.integrations),
+            *(self.tokens, self.challenges, self.revocations, self.integrations, self.collectors),
         )
         for each in rooms:
             await each.prepare()
@@ -186,6 +191,9 @@ async def running(settings: Settings) -> AsyncIterator[Bus]:
             bus,
             worker,
             InitWorker(inits, LeaseStore(database, bus.instance), bus),
+            CollectorWorker(
+                CollectionFollower(stores.collectors, stores.virtual, bus), LeaseStore(database, bus.instance)
+            ),
             PresenceWatch(stores.presence, bus, window_s=window_s),
             HealthServer(bus, Pulse(database), host=settings.http_host, port=settings.http_port),
         ):
@@ -208,10 +216,16 @@ def _answers(
     issuer = IntegrationIssuer(trust.integrations, trust.account, settings.public_nats, settings.ca)
     window_s = MISSED_BEATS * settings.heartbeat_s
     sources = SourceService(
-        stores.sources, stores.imports, Box(secrets_key(settings)), worker.wake, allowed=settings.source_hosts
+        stores.sources,
+        stores.imports,
+        stores.virtual,
+        Box(secrets_key(settings)),
+        worker.wake,
+        allowed=settings.source_hosts,
     )
     worker.asks(sources)
     groups, names = GroupReader(stores.groups, stores.members, window_s=window_s), Names(bus)
+    targets = TargetService(stores.targets, groups, window_s=window_s)
     return endpoints(
         UseCases(
             host=HostService(stores.hosts, stores.history, groups, stores.editor, bus, window_s=window_s),
@@ -223,9 +237,10 @@ def _answers(
             sources=sources,
             inits=following.inits,
             virtual=VirtualService(stores.virtual, stores.hosts, groups),
+            collectors=CollectorService(stores.collectors, stores.virtual, targets, bus),
             group=GroupService(stores.groups, stores.members, groups, names),
             membership=MembershipService(stores.members, groups),
-            targets=TargetService(stores.targets, groups, window_s=window_s),
+            targets=targets,
             tokens=JoinTokenService(stores.tokens, stores.places, idcs=told.relays),
             enrolment=EnrolmentService(
                 stores.challenges, stores.admissions, stores.hosts, credentials, announcer, bus, told

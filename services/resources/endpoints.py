@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from contracts import edits, groups, hosts, imports, inits, people, topology, virtual
+from contracts import collectors, edits, groups, hosts, imports, inits, people, sources, topology, virtual
 from contracts.agents import AgentCall
 from contracts.hosts import RenewCredentials
 from contracts.names import unknown_names, uses_of_name
 from runtime.bus import AgentEndpoint, Endpoint, answer, answer_agent
 from runtime.names import KeptNames
 from services.resources.attributes.service import AttributeService
+from services.resources.collectors.service import CollectorService
 from services.resources.enrolment.service import EnrolmentService
 from services.resources.groups.membership import MembershipService
 from services.resources.groups.service import GroupService
@@ -36,6 +37,7 @@ class UseCases:
     imports: ImportService
     sources: SourceService
     virtual: VirtualService
+    collectors: CollectorService
     inits: InitService
     group: GroupService
     membership: MembershipService
@@ -90,13 +92,27 @@ def _from_elsewhere(of: UseCases) -> list[Endpoint]:
         answer(imports.show_import, of.imports.show),
         answer(imports.list_imports, of.imports.list),
         answer(imports.list_rows, of.imports.rows),
-        answer(imports.put_source, of.sources.put),
-        answer(imports.show_source, of.sources.show),
-        answer(imports.list_sources, of.sources.list),
-        answer(imports.run_source, of.sources.run),
+        answer(sources.put_source, of.sources.put),
+        answer(sources.show_source, of.sources.show),
+        answer(sources.list_sources, of.sources.list),
+        answer(sources.delete_source, of.sources.delete),
+        answer(sources.run_source, of.sources.run),
         answer(virtual.report_virtual, of.virtual.report),
         answer(virtual.list_virtual, of.virtual.list),
         answer(virtual.count_virtual, of.virtual.count),
+        *_collectors(of.collectors),
+    ]
+
+
+def _collectors(of: CollectorService) -> list[Endpoint]:
+    return [
+        answer(collectors.put_collector, of.put),
+        answer(collectors.show_collector, of.show),
+        answer(collectors.list_collectors, of.list),
+        answer(collectors.delete_collector, of.delete),
+        answer(collectors.run_collector, of.run),
+        answer(collectors.show_collection, of.collection),
+        answer(collectors.list_collections, of.collections),
     ]
 
 

@@ -17,6 +17,7 @@ from runtime.settings import load
 from services.resources.app import running
 from services.resources.settings import Settings
 from tests.conftest import service_bus
+from tests.resources import others as other_services
 from tests.resources.people import Agent, Asker, Keys
 
 
@@ -74,6 +75,13 @@ async def enrolled(ask, tmp_path):
             return await stack.enter_async_context(Agent(tmp_path, keys, answer))
 
         yield make
+
+
+@pytest_asyncio.fixture
+async def others(nats):
+    """What jobs and config say to this service."""
+    async with other_services.serving(nats) as made:
+        yield made
 
 
 @pytest_asyncio.fixture

@@ -9,16 +9,13 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from contracts import imports
+from contracts import imports, sources
 from contracts.errors import Conflict, Invalid, NotFound
-from contracts.imports import (
-    ImportRef,
-    ImportState,
+from contracts.imports import ImportRef, ImportState, OnVanished, Rules
+from contracts.sources import (
     ListSources,
-    OnVanished,
     Paging,
     PutSource,
-    Rules,
     RunSource,
     SourceAuth,
     SourceMapping,
@@ -145,8 +142,8 @@ def source(cmdb, path, *, rules=None, every_s=0, secret=None, **mapping):
 
 
 async def asked(ask, request, *, dry_run=False):
-    await ask(imports.put_source, request)
-    begun = await ask(imports.run_source, RunSource(name="cmdb", dry_run=dry_run))
+    await ask(sources.put_source, request)
+    begun = await ask(sources.run_source, RunSource(name="cmdb", dry_run=dry_run))
     return await finished(ask, begun.id)
 
 
@@ -182,14 +179,14 @@ async def test_the_secret_is_sent_kept_closed_and_never_shown(ask, cmdb, auth):
     wanted = source(cmdb, "/whole", rows="", secret=TOKEN, **auth)
     done = await asked(ask, wanted)
     assert counts(done) == {"rows": 5, "new": 5, "done": 5}, done.message
-    shown = await ask(imports.show_source, SourceRef(name="cmdb"))
+    shown = await ask(sources.show_source, SourceRef(name="cmdb"))
     assert (shown.has_secret, shown.last_import, TOKEN in repr(shown)) == (True, done.id, False)
     assert TOKEN.encode() not in bytes((await ask.database["sources"].find_one({}))["secret"])
-    again = await ask(imports.put_source, msgspec.structs.replace(wanted, secret=None))
+    again = await ask(sources.put_source, msgspec.structs.replace(wanted, secret=None))
     assert again.has_secret, "what is not given stays"
     elsewhere = msgspec.structs.replace(wanted.mapping, url="http://127.0.0.1:1/whole")
     with pytest.raises(Invalid) as told:
-        await ask(imports.put_source, msgspec.structs.replace(wanted, secret=None, mapping=elsewhere))
+        await ask(sources.put_source, msgspec.structs.replace(wanted, secret=None, mapping=elsewhere))
     assert told.value.reason == "source.secret_missing", "a secret goes to the server that it was given for"
 
 
@@ -221,15 +218,15 @@ async def test_a_source_that_is_away_says_so(ask, cmdb):
 
 async def test_a_source_is_asked_when_its_time_has_come_by_one_instance(ask, cmdb):
     wanted = source(cmdb, "/page", paging=Paging.PAGE, every_s=3600)
-    await ask(imports.put_source, wanted)
+    await ask(sources.put_source, wanted)
     await ask.database["sources"].update_one({"_id": "cmdb"}, {"$set": {"next_at": now()}})
 
     async def was_asked():
-        found = await ask(imports.show_source, SourceRef(name="cmdb"))
+        found = await ask(sources.show_source, SourceRef(name="cmdb"))
         return found.last_import and (await ask(imports.show_import, ImportRef(id=found.last_import))).ended_at
 
     await until(was_asked, "its time has come")
-    shown = await ask(imports.show_source, SourceRef(name="cmdb"))
+    shown = await ask(sources.show_source, SourceRef(name="cmdb"))
     done = await ask(imports.show_import, ImportRef(id=shown.last_import))
     assert (done.by, counts(done)) == ("source cmdb", {"rows": 5, "new": 5, "done": 5})
     assert shown.next_at > now()
@@ -268,21 +265,21 @@ async def test_what_is_gone_from_the_source_is_marked(ask, cmdb):
 )
 async def test_only_hosts_that_the_settings_allow_are_asked(ask, url, reason):
     with pytest.raises(Invalid) as told:
-        await ask(imports.put_source, PutSource(name="cmdb", mapping=SourceMapping(url=url)))
+        await ask(sources.put_source, PutSource(name="cmdb", mapping=SourceMapping(url=url)))
     assert told.value.reason == reason
 
 
 async def test_sources_are_listed_and_changed_by_revision(ask, cmdb):
     wanted = source(cmdb, "/page", paging=Paging.PAGE)
-    first = await ask(imports.put_source, wanted)
+    first = await ask(sources.put_source, wanted)
     assert (first.revision, first.rules.source, first.next_at) == (1, "cmdb", None)
-    second = await ask(imports.put_source, msgspec.structs.replace(wanted, revision=1, every_s=60))
+    second = await ask(sources.put_source, msgspec.structs.replace(wanted, revision=1, every_s=60))
     assert (second.revision, second.every_s) == (2, 60)
     with pytest.raises(Conflict) as told:
-        await ask(imports.put_source, msgspec.structs.replace(wanted, revision=1))
+        await ask(sources.put_source, msgspec.structs.replace(wanted, revision=1))
     assert told.value.reason == "source.changed_meanwhile"
-    assert [each.name for each in (await ask(imports.list_sources, ListSources())).sources] == ["cmdb"]
-    for call, request in ((imports.show_source, SourceRef(name="x")), (imports.run_source, RunSource(name="x"))):
+    assert [each.name for each in (await ask(sources.list_sources, ListSources())).sources] == ["cmdb"]
+    for call, request in ((sources.show_source, SourceRef(name="x")), (sources.run_source, RunSource(name="x"))):
         with pytest.raises(NotFound):
             await ask(call, request)
     allowed = SourceMapping(url="https://cmdb.example:8443/x")
@@ -292,7 +289,7 @@ async def test_sources_are_listed_and_changed_by_revision(ask, cmdb):
         PutSource(name="x", mapping=msgspec.structs.replace(allowed, paging=Paging.CURSOR)),
     ):
         with pytest.raises(Invalid):
-            await ask(imports.put_source, request)
+            await ask(sources.put_source, request)
 
 
 @pytest.mark.parametrize(
@@ -308,22 +305,22 @@ async def test_sources_are_listed_and_changed_by_revision(ask, cmdb):
 async def test_a_secret_that_no_header_can_carry_is_refused_when_it_is_saved(ask, cmdb, secret, header, reason):
     wanted = source(cmdb, "/whole", rows="", secret=secret, auth=SourceAuth.HEADER, header=header)
     with pytest.raises(Invalid) as told:
-        await ask(imports.put_source, wanted)
+        await ask(sources.put_source, wanted)
     assert told.value.reason == reason
 
 
 async def test_a_secret_that_was_kept_before_it_was_refused_fails_with_its_reason(ask, cmdb):
     wanted = source(cmdb, "/whole", rows="", secret=TOKEN, auth=SourceAuth.HEADER, header="X-Key")
-    await ask(imports.put_source, wanted)
+    await ask(sources.put_source, wanted)
     await ask.database["sources"].update_one({"_id": "cmdb"}, {"$set": {"mapping.header": "Transfer-Encoding"}})
-    begun = await ask(imports.run_source, RunSource(name="cmdb"))
+    begun = await ask(sources.run_source, RunSource(name="cmdb"))
     assert (await finished(ask, begun.id)).reason == "source.bad_mapping"
 
 
 async def test_a_slow_source_holds_up_no_other_and_no_upload_and_is_asked_once(ask, cmdb):
     slow = msgspec.structs.replace(source(cmdb, "/slow", rows=""), name="slow")
-    await ask(imports.put_source, slow)
-    first, second = [await ask(imports.run_source, RunSource(name="slow")) for _ in range(2)]
+    await ask(sources.put_source, slow)
+    first, second = [await ask(sources.run_source, RunSource(name="slow")) for _ in range(2)]
     await until(lambda: len(cmdb.asked) == 1, "the slow source is asked")
     assert counts(await applied(ask, "hostname,idc\nuploaded,js\n")) == {"rows": 1, "new": 1, "done": 1}
     assert counts(await asked(ask, source(cmdb, "/link", paging=Paging.LINK))) == {"rows": 5, "new": 5, "done": 5}

@@ -36,6 +36,7 @@ from services.resources.imports.model import Known, Read, Taken
 from services.resources.imports.reading import Raw
 from services.resources.imports.store import ImportStore
 from services.resources.topology.store import PlaceStore
+from services.resources.virtual.store import VirtualStore
 
 AT_ONCE = 500
 MARKS = {OnVanished.IGNORE: None, OnVanished.RETIRE: HostState.RETIRED, OnVanished.FAULTY: HostState.FAULTY}
@@ -47,6 +48,7 @@ class Stores:
     places: PlaceStore
     attributes: AttributeStore
     editor: HostEditor
+    virtual: VirtualStore
 
 
 @dataclass

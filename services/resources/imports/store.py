@@ -124,7 +124,8 @@ class ImportStore:
         if rows:
             expires = {"import": name, "expires_at": now() + KEPT}
             documents = [
-                {"_id": f"{name}:{row.line:08}:{row.host}", **expires, **msgspec.to_builtins(row)} for row in rows
+                {"_id": f"{name}:{row.line:08}:{row.host}:{row.name}", **expires, **msgspec.to_builtins(row)}
+                for row in rows
             ]
             await self._rows.insert_many(documents, ordered=False)
 

@@ -20,6 +20,7 @@ from runtime.mongo import PyMongoError
 from services.resources.imports.comparing import Comparison, Stores
 from services.resources.leases import LeaseStore
 from services.resources.sources.service import SourceService
+from services.resources.virtual.importing import VirtualComparison
 
 log = structlog.get_logger()
 
@@ -117,11 +118,16 @@ class ImportWorker:
         except Exception:
             log.exception("import.crashed", id=work.id)
             crash = ServiceError()
-            await self._ended(work, ImportState.FAILED, Comparison(self._stores, work), crash.reason, crash.message)
+            await self._ended(work, ImportState.FAILED, self._comparison(work), crash.reason, crash.message)
+
+    def _comparison(self, work: Import) -> Comparison | VirtualComparison:
+        if work.virtual is None:
+            return Comparison(self._stores, work)
+        return VirtualComparison(self._stores.virtual, work, work.virtual)
 
     async def _do(self, work: Import) -> None:
         imports = self._stores.imports
-        comparison = Comparison(self._stores, work)
+        comparison = self._comparison(work)
         state, reason, message = _GOOD[work.state], "", ""
         await imports.forget_rows(work.id)
         try:
@@ -143,12 +149,14 @@ class ImportWorker:
             if self._sources is not None:
                 await self._sources.fetch(work)
         except ServiceError as error:
-            await self._ended(work, ImportState.FAILED, Comparison(self._stores, work), error.reason, error.message)
+            await self._ended(work, ImportState.FAILED, self._comparison(work), error.reason, error.message)
             return
         state = ImportState.PLANNING if work.dry_run else ImportState.APPLYING
         await self._stores.imports.move(work.id, [work.state], state=state.value)
 
-    async def _ended(self, work: Import, state: ImportState, comparison: Comparison, reason: str, message: str) -> None:
+    async def _ended(
+        self, work: Import, state: ImportState, comparison: Comparison | VirtualComparison, reason: str, message: str
+    ) -> None:
         counts = comparison.told if state is not ImportState.FAILED else ImportCounts(done=comparison.counts["done"])
         await self._stores.imports.ended(work, state, counts, reason=reason, message=message)
         log.info("import.ended", id=work.id, state=state, reason=reason, done=counts.done, by=work.by)

@@ -9,7 +9,8 @@ import aiohttp
 from yarl import URL
 
 from contracts.errors import Invalid, Unavailable
-from contracts.imports import MOST_BYTES, SourceAuth, SourceMapping
+from contracts.imports import MOST_BYTES
+from contracts.sources import SourceAuth, SourceMapping
 from services.resources.imports import reading
 from services.resources.sources import model
 

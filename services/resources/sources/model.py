@@ -7,7 +7,7 @@ from typing import Any
 from yarl import URL
 
 from contracts.errors import Invalid
-from contracts.imports import Paging, PutSource, SourceAuth, SourceMapping
+from contracts.sources import Paging, PutSource, SourceAuth, SourceMapping
 from services.resources.imports.reading import at
 
 SHORTEST_S = 60

@@ -15,20 +15,18 @@ from contracts.imports import (
     Import,
     ImportCounts,
     ImportState,
-    ListSources,
-    PutSource,
-    RunSource,
-    Source,
-    SourceRef,
-    Sources,
 )
 from contracts.people import Principal
+from contracts.sources import DeleteSource, ListSources, PutSource, RunSource, Source, SourceRef, Sources
 from runtime import ids, revisions
+from runtime.audit import note
 from runtime.mongo import now
 from runtime.signing import Box, CannotOpen
 from services.resources.imports.store import ImportStore
 from services.resources.sources import client, model
 from services.resources.sources.store import SourceStore
+from services.resources.virtual import importing
+from services.resources.virtual.store import VirtualStore
 
 log = structlog.get_logger()
 
@@ -38,13 +36,14 @@ class SourceService:
         self,
         sources: SourceStore,
         imports: ImportStore,
+        virtual: VirtualStore,
         box: Box,
         wake: Callable[[], None],
         *,
         allowed: Collection[str],
     ) -> None:
         """`allowed` are the hosts, with or without a port, that may be asked."""
-        self._sources, self._imports, self._box = sources, imports, box
+        self._sources, self._imports, self._virtual, self._box = sources, imports, virtual, box
         self._wake, self._allowed = wake, allowed
 
     async def put(self, request: PutSource, principal: Principal) -> Source:
@@ -76,6 +75,17 @@ class SourceService:
         found = await self._sources.page(request)
         page = found[: request.limit]
         return Sources(sources=page, next=page[-1].name if len(found) > request.limit else "")
+
+    async def delete(self, request: DeleteSource, principal: Principal) -> Source:
+        """Hosts that it named stay as they are. An import that is asking it fails, since there is none to ask."""
+        while True:
+            source = await self._get(request.name)
+            await self._sources.revisions.check(request.revision, source.revision, source.name)
+            if await self._sources.remove(source):
+                await self._virtual.forsake(importing.collector(source.name))
+                note(before=source)
+                log.info("source.deleted", source=source.name, by=principal.name)
+                return source
 
     async def run(self, request: RunSource, principal: Principal) -> Import:
         begun = await self._begin(await self._get(request.name), principal.name, dry_run=request.dry_run)
@@ -122,6 +132,7 @@ class SourceService:
             reason="",
             message="",
             dry_run=dry_run,
+            virtual=source.virtual,
         )
         next_at = at + timedelta(seconds=source.every_s) if source.every_s else None
         await self._sources.note_import(source.name, begun.id, next_at)
@@ -147,5 +158,6 @@ def _put(request: PutSource, before: Source | None, principal: Principal) -> Sou
         enabled=request.enabled,
         next_at=at + timedelta(seconds=request.every_s) if request.every_s else None,
         last_import=before.last_import if before else "",
+        virtual=request.virtual,
         **revisions.marks(before.revision + 1 if before else 1, principal.name, at),
     )

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from pymongo import ASCENDING, IndexModel
 
-from contracts.imports import ListSources, Source
+from contracts.sources import ListSources, Source
 from runtime.mongo import Database, Document, DuplicateKeyError, now
 from runtime.revisions import Fields, Revisions, fields
 
@@ -46,6 +46,11 @@ class SourceStore:
         kept: Any = {"_id": source.name, "revision": before.revision}
         update = self.revisions.update(_to_document(before, await self.closed_secret(source.name)), document)
         return bool((await self._sources.update_one(kept, update)).matched_count)
+
+    async def remove(self, source: Source) -> bool:
+        """False if the source has moved on."""
+        done = await self._sources.delete_one({"_id": source.name, "revision": source.revision})
+        return bool(done.deleted_count)
 
     async def due(self) -> Source | None:
         """One whose time has come."""

@@ -4,6 +4,7 @@ import asyncio
 
 import structlog
 
+from contracts.errors import ServiceError
 from contracts.people import Principal
 from contracts.virtual import (
     CountVirtual,
@@ -16,13 +17,13 @@ from contracts.virtual import (
     report_virtual,
 )
 from runtime.authorize import scopes
-from runtime.mongo import now
 from runtime.paging import fitting
 from services.resources.groups.reader import GroupReader
 from services.resources.hosts.service import unknown
 from services.resources.hosts.store import HostStore
 from services.resources.virtual import model
 from services.resources.virtual.store import VirtualStore
+from services.resources.virtual.taking import Taking
 
 log = structlog.get_logger()
 
@@ -35,11 +36,16 @@ class VirtualService:
         visible = await self._groups.visible(scopes(principal, report_virtual.needs))
         if await self._hosts.get(request.host, visible) is None:
             raise unknown(request.host)
-        reported, rejected = await asyncio.to_thread(model.read, request.lines)
-        known = await self._virtual.of_collector(request.host, request.collector)
-        outcome = model.compared(request, reported, rejected, known, now())
-        await self._virtual.put(outcome.written)
-        taken = outcome.taken
+        records, refused = await asyncio.to_thread(model.read, request.lines, host=request.host)
+        model.refuse_too_many(records)
+        taking = Taking(self._virtual, request.collector)
+        async for some in taking.take(records):
+            refused += [(each.record.line, each.outcome) for each in some if isinstance(each.outcome, ServiceError)]
+        if not refused:
+            async for _ in taking.missed(host=request.host):
+                pass
+        names = ("new", "changed", "unchanged", "missed", "stale")
+        taken = ReportTaken(**{name: taking.counts[name] for name in names}, rejected=model.rejected(refused))
         log.info("virtual.reported", host=request.host, new=taken.new, stale=taken.stale, by=principal.name)
         return taken
 

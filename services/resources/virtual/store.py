@@ -1,6 +1,6 @@
 """Virtual resources in MongoDB. What is missing is marked and stays."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 
 import msgspec
@@ -8,7 +8,9 @@ from pymongo import ASCENDING, IndexModel, ReplaceOne
 
 from contracts.virtual import ListVirtual, Virtual, VirtualCount
 from runtime.mongo import Database, Document
-from services.resources.hosts.criteria import Condition, all_of
+from services.resources.hosts.criteria import LIVE, Condition, all_of
+from services.resources.hosts.model import is_ip
+from services.resources.virtual.model import Places
 
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -21,14 +23,44 @@ class VirtualStore:
         fields = ("kind", "search_name", "stale")
         await self._virtual.create_indexes(
             [
-                IndexModel([("host", ASCENDING), ("collector", ASCENDING)]),
+                IndexModel([("host", ASCENDING), ("collector", ASCENDING), ("_id", ASCENDING)]),
+                IndexModel([("collector", ASCENDING), ("_id", ASCENDING)]),
                 *(IndexModel([(field, ASCENDING), ("_id", ASCENDING)]) for field in fields),
             ]
         )
 
-    async def of_collector(self, host: str, collector: str) -> list[Virtual]:
-        found = self._virtual.find({"host": host, "collector": collector})
-        return [_to_virtual(document) for document in await found.to_list(None)]
+    async def of_collector(self, collector: str, *, host: str, at_once: int) -> AsyncIterator[list[Virtual]]:
+        """All that it ever named, on this host if one is given, some at a time."""
+        where: Document = {"collector": collector} | ({"host": host} if host else {})
+        after = ""
+        while True:
+            found = self._virtual.find(where | {"_id": {"$gt": after}}).sort("_id", ASCENDING).limit(at_once)
+            some = [_to_virtual(document) for document in await found.to_list(None)]
+            if some:
+                yield some
+            if len(some) < at_once:
+                return
+            after = some[-1].id
+
+    async def known(self, ids: Sequence[str]) -> dict[str, Virtual]:
+        found = self._virtual.find({"_id": {"$in": list(ids)}})
+        return {document["_id"]: _to_virtual(document) for document in await found.to_list(None)}
+
+    async def places(self, names: Collection[str]) -> Places:
+        """The hosts of these ids, and those that have these IPs; one revoked or retired has none."""
+        ips = [name for name in names if is_ip(name)]
+        ids = [name for name in names if not is_ip(name)]
+        by_id = self._hosts.find({"_id": {"$in": ids}}, {"_id": 1})
+        by_ip = self._hosts.find(all_of(({"ips": {"$in": ips}}, LIVE)), {"ips": 1}) if ips else None
+        owners: dict[str, list[str]] = {}
+        for document in await by_ip.to_list(None) if by_ip else ():
+            for ip in document["ips"]:
+                owners.setdefault(ip, []).append(document["_id"])
+        return Places(frozenset([document["_id"] for document in await by_id.to_list(None)]), owners)
+
+    async def forsake(self, collector: str) -> None:
+        """Nobody will report any more what this one named: all of it is stale from now on."""
+        await self._virtual.update_many({"collector": collector, "stale": False}, {"$set": {"stale": True}})
 
     async def put(self, resources: Sequence[Virtual]) -> None:
         if resources:

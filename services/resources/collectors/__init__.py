@@ -1,0 +1,1 @@
+"""Collectors: stored scripts that are run on demand and by interval, and whose output tells virtual resources."""
