@@ -323,6 +323,14 @@ async def test_who_names_a_moment_gets_the_documents_of_then(ask, jobs, fleet, s
     assert await resolved() == (later, {"a": "1", "b": "three", "c": "new"}), "set by an instance whose clock is fast"
 
 
+async def test_what_held_at_a_moment_is_found_by_indexes(database):
+    newest = database["variables"].find({}, {"changed_at": 1}).sort("changed_at", -1).limit(1)
+    query = {"scope": "group:global", "changed_at": {"$lte": datetime.now(UTC)}}
+    for found in (newest, database["variable_versions"].find(query).sort("revision", -1).limit(1)):
+        plan = str((await found.explain())["queryPlanner"]["winningPlan"])
+        assert "IXSCAN" in plan and "SORT'" not in plan
+
+
 async def test_values_too_large_for_one_answer_are_refused_with_a_remedy(ask, fleet, setting):
     fleet.host("h-1")
     for scope in ("group:global", "group:idc:js", "host:h-1"):

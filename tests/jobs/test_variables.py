@@ -164,9 +164,13 @@ async def test_a_killed_instance_loses_a_run_that_it_prepares_to_another_which_g
         async with jobs.process() as (process, _):
             run = await jobs.start(*names, needs_variables=True)
             await gate.asked.wait()
+
+            async def half():
+                return len(await jobs.documents("host_values")) == preparation.PAGE
+
+            await until(half, "the first values are there")
             process.send_signal(signal.SIGKILL)
             await process.wait()
-        assert len(await jobs.documents("host_values")) == preparation.PAGE
         for name in names:
             jobs.variables[name] = HostValues(host=name, flat={"id": f"{name} anew"})
         gate.open()
