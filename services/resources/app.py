@@ -55,6 +55,7 @@ from services.resources.integrations.store import IntegrationStore
 from services.resources.join_tokens.service import JoinTokenService
 from services.resources.join_tokens.store import JoinTokenStore
 from services.resources.leases import LeaseStore
+from services.resources.naming import Naming
 from services.resources.presence.store import PresenceStore
 from services.resources.presence.watch import PresenceWatch
 from services.resources.revocations.announcer import Announcer
@@ -237,7 +238,7 @@ def _answers(
             sources=sources,
             inits=following.inits,
             virtual=VirtualService(stores.virtual, stores.hosts, groups),
-            collectors=CollectorService(stores.collectors, stores.virtual, targets, bus),
+            collectors=CollectorService(stores.collectors, stores.virtual, targets, groups, bus),
             group=GroupService(stores.groups, stores.members, groups, names),
             membership=MembershipService(stores.members, groups),
             targets=targets,
@@ -248,6 +249,7 @@ def _answers(
             revocation=RevocationService(stores.hosts, groups, stores.ending, announcer, bus),
             integrations=IntegrationService(stores.integrations, issuer, announcer, names),
             names=stores.names,
+            naming=Naming(stores.integrations, stores.collectors),
         )
     )
 

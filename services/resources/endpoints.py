@@ -20,6 +20,7 @@ from services.resources.imports.service import ImportService
 from services.resources.inits.service import InitService
 from services.resources.integrations.service import IntegrationService
 from services.resources.join_tokens.service import JoinTokenService
+from services.resources.naming import Naming
 from services.resources.revocations.service import RevocationService
 from services.resources.sources.service import SourceService
 from services.resources.targets.service import TargetService
@@ -47,6 +48,7 @@ class UseCases:
     revocation: RevocationService
     integrations: IntegrationService
     names: KeptNames
+    naming: Naming
 
 
 def endpoints(of: UseCases) -> list[Endpoint | AgentEndpoint]:
@@ -129,7 +131,7 @@ def _groups(of: UseCases) -> list[Endpoint]:
         answer(groups.preview_expression, of.membership.preview),
         answer(groups.groups_of_hosts, of.membership.of_hosts),
         answer(unknown_names("resources"), of.names.unknown),
-        answer(uses_of_name("resources"), of.integrations.uses),
+        answer(uses_of_name("resources"), of.naming.uses),
     ]
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from contracts import collectors
+from contracts import collectors, groups
 from contracts.collectors import (
     CollectionRef,
     CollectorRef,
@@ -16,7 +16,9 @@ from contracts.collectors import (
     PutCollector,
 )
 from contracts.errors import Conflict, Forbidden, Invalid, NotFound
-from contracts.hosts import Targets
+from contracts.groups import GroupRef
+from contracts.hosts import HostFilter, Targets
+from contracts.names import NameKind, NameRef, uses_of_name
 from contracts.people import Principal
 from contracts.permissions import Grant, Scope
 from contracts.runs import StoredScript
@@ -290,3 +292,27 @@ async def test_what_runs_when_it_is_deleted_is_not_taken(ask, others):
     others.goes_on.set()
     done = await ended(ask, begun.id)
     assert (done.state, done.reason, await listed(ask)) == ("failed", "collector.unknown", [])
+
+
+async def test_what_it_names_stays_as_long_as_it_does(ask, others):
+    await ask.group("web")
+    await ask.group("old")
+    await ask.places("business:shop")
+    exclude = HostFilter(where="group(old)")
+    await put(
+        ask, program={"account": "deploy", "targets": Targets(businesses=("shop",), groups=("web",), exclude=exclude)}
+    )
+    for kind, name in (
+        (NameKind.ACCOUNT, "deploy"),
+        (NameKind.GROUP, "web"),
+        (NameKind.GROUP, "old"),
+        (NameKind.BUSINESS, "shop"),
+    ):
+        told = await ask(uses_of_name("resources"), NameRef(kind=kind, name=name), None)
+        assert told.uses == ("the collector found",)
+    assert (await ask(uses_of_name("resources"), NameRef(kind=NameKind.ACCOUNT, name="other"), None)).uses == ()
+    with pytest.raises(Conflict) as refused:
+        await ask(groups.delete_group, GroupRef(name="old"))
+    assert (refused.value.reason, "the collector found" in refused.value.message) == ("group.in_use", True)
+    await ask(collectors.delete_collector, DeleteCollector(name="found"))
+    await ask(groups.delete_group, GroupRef(name="old"))

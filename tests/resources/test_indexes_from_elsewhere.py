@@ -20,6 +20,7 @@ from contracts.imports import (
     Rules,
 )
 from contracts.inits import AfterInit, InitHosts, ListInits
+from contracts.names import NameKind, NameRef, uses_of_name
 from contracts.sources import DeleteSource, ListSources, RunSource, SourceRef
 from contracts.virtual import CountVirtual, ListVirtual, ReportVirtual, VirtualKind
 from runtime.mongo import now
@@ -125,6 +126,7 @@ async def _collectors(ask):
     await ended(ask, (await begun()).id)
     await put(ask, revision=1)
     await run(ask)
+    await ask(uses_of_name("resources"), NameRef(kind=NameKind.ACCOUNT, name="agent"), None)
     await ask(collectors.list_collectors, ListCollectors(after="a"))
     await ask(collectors.list_collections, ListCollections(name="found", after="d"))
     await ask(collectors.delete_collector, DeleteCollector(name="found"))

@@ -10,6 +10,7 @@ import msgspec
 from contracts.collectors import Collection, CollectionState, Collector, Program, PutCollector, RefusedReport
 from contracts.errors import Forbidden, Invalid, ServiceError
 from contracts.hosts import Targets
+from contracts.names import NameKind
 from contracts.people import Principal
 from contracts.permissions import COLLECTOR_TAG, EVERYTHING
 from contracts.runs import HostResult, StartRun
@@ -47,6 +48,24 @@ def check_tagged(name: str, tags: Several[str]) -> None:
             "collector.not_tagged",
             f"The script {name} has not the tag {COLLECTOR_TAG}, so it cannot be run as one. Have it tagged.",
         )
+
+
+def names(program: Program, groups: Iterable[str]) -> list[str]:
+    """What it names that would mean something else if it were deleted and made again; `groups` by its expressions."""
+    filters = [each for each in (program.targets, program.targets.exclude) if each]
+    groups = {*groups, *(name for each in filters for name in each.groups)}
+    businesses = {name for each in filters for name in each.businesses}
+    return sorted(
+        [
+            name_of(NameKind.ACCOUNT, program.account),
+            *(name_of(NameKind.GROUP, name) for name in groups),
+            *(name_of(NameKind.BUSINESS, name) for name in businesses),
+        ]
+    )
+
+
+def name_of(kind: NameKind, name: str) -> str:
+    return f"{kind}:{name}"
 
 
 def put(request: PutCollector, before: Collector | None, by: str, at: datetime) -> Collector:

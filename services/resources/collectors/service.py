@@ -19,6 +19,7 @@ from contracts.collectors import (
 from contracts.errors import Invalid, NotFound
 from contracts.hosts import ResolveTargets, Targets
 from contracts.people import Principal
+from contracts.permissions import EVERYTHING
 from contracts.scripts import ResolveScript, resolve_script
 from runtime import ids
 from runtime.audit import note
@@ -27,6 +28,8 @@ from runtime.mongo import now
 from runtime.paging import fitting
 from services.resources.collectors import model
 from services.resources.collectors.store import CollectorStore
+from services.resources.expressions.tree import groups
+from services.resources.groups.reader import GroupReader
 from services.resources.targets.service import TargetService
 from services.resources.virtual.store import VirtualStore
 
@@ -34,8 +37,11 @@ log = structlog.get_logger()
 
 
 class CollectorService:
-    def __init__(self, collectors: CollectorStore, virtual: VirtualStore, targets: TargetService, bus: Bus) -> None:
-        self._collectors, self._virtual, self._targets, self._bus = collectors, virtual, targets, bus
+    def __init__(
+        self, collectors: CollectorStore, virtual: VirtualStore, targets: TargetService, groups: GroupReader, bus: Bus
+    ) -> None:
+        self._collectors, self._virtual, self._bus = collectors, virtual, bus
+        self._targets, self._groups = targets, groups
         self._own = Principal(kind="service", name=bus.name)
         """Who starts the runs."""
 
@@ -44,12 +50,13 @@ class CollectorService:
         may they run this script, use this account, and do these targets mean anything?"""
         model.check(request, principal)
         await self._check_program(request.program, principal)
+        names = model.names(request.program, await self._groups_of(request.program.targets))
         while True:
             before = await self._collectors.get(request.name)
             if before is not None:
                 await self._collectors.revisions.check(request.revision, before.revision, before.name)
             collector = model.put(request, before, principal.name, now())
-            if await self._collectors.save(collector, before):
+            if await self._collectors.save(collector, before, names):
                 note(before=before, after=collector)
                 log.info("collector.put", collector=collector.name, by=principal.name)
                 return collector
@@ -103,6 +110,12 @@ class CollectorService:
         except Invalid as refused:
             if refused.reason != "targets.empty":
                 raise
+
+    async def _groups_of(self, targets: Targets) -> set[str]:
+        """Those that its expressions name."""
+        wheres = [each.where for each in (targets, targets.exclude) if each and each.where]
+        language = await self._groups.language((EVERYTHING,), wheres)
+        return {group for where in wheres for group in groups(language.read(where))}
 
     async def _get(self, name: str) -> Collector:
         collector = await self._collectors.get(name)

@@ -1,6 +1,6 @@
 """Collectors and their runs in MongoDB. A collector has one run that is open at most, whichever instance began it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,11 +8,14 @@ import msgspec
 from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from contracts.collectors import Collection, Collector, ListCollections, ListCollectors
+from contracts.names import NameKind
 from runtime.mongo import Database, Document, DuplicateKeyError, now
 from runtime.revisions import Fields, Revisions, fields
+from services.resources.collectors.model import name_of
 
 KEPT = timedelta(days=90)
 _OPEN = {"open": True}
+_DERIVED = frozenset({"next_at", "last", "names"})
 
 
 class CollectorStore:
@@ -21,7 +24,9 @@ class CollectorStore:
         self.revisions = Revisions(self._collectors, "collector.changed_meanwhile", "the collector {}", _entered)
 
     async def prepare(self) -> None:
-        await self._collectors.create_indexes([IndexModel([("enabled", ASCENDING), ("next_at", ASCENDING)])])
+        await self._collectors.create_indexes(
+            [IndexModel([("enabled", ASCENDING), ("next_at", ASCENDING)]), IndexModel([("names", ASCENDING)])]
+        )
         await self._collections.create_indexes(
             [
                 IndexModel([("collector", ASCENDING), ("_id", DESCENDING)]),
@@ -40,9 +45,14 @@ class CollectorStore:
         found = self._collectors.find({"_id": {"$gt": request.after}}).sort("_id", ASCENDING).limit(request.limit + 1)
         return await self._with_last(await found.to_list(None))
 
-    async def save(self, collector: Collector, before: Collector | None) -> bool:
+    async def naming(self, kind: NameKind, name: str) -> list[str]:
+        """Those that name it."""
+        found = self._collectors.find({"names": name_of(kind, name)}, {"_id": 1})
+        return sorted([each["_id"] async for each in found])
+
+    async def save(self, collector: Collector, before: Collector | None, names: Sequence[str]) -> bool:
         """False if somebody else was faster."""
-        document = _defined(collector)
+        document = _defined(collector) | {"names": list(names)}
         if before is None:
             try:
                 await self._collectors.insert_one(document | {"last": ""})
@@ -111,8 +121,8 @@ class CollectorStore:
 
 
 def _entered(document: Document) -> Fields:
-    """Without what running it leaves behind."""
-    return {name: value for name, value in fields(document).items() if name not in {"next_at", "last"}}
+    """What people said of it."""
+    return {name: value for name, value in fields(document).items() if name not in _DERIVED}
 
 
 def _defined(collector: Collector) -> Document:

@@ -8,7 +8,6 @@ import structlog
 
 from contracts import subjects
 from contracts.errors import Conflict, NotFound
-from contracts.names import NameRef, NameUses
 from contracts.people import (
     ChangeIntegration,
     CreateIntegration,
@@ -106,10 +105,6 @@ class IntegrationService:
 
     async def bounds(self, request: IntegrationRef, _: Principal) -> IntegrationBounds:
         return IntegrationBounds(scopes=await self._integrations.scopes_of(request.name))
-
-    async def uses(self, request: NameRef, _: Principal) -> NameUses:
-        named = await self._integrations.naming(request.kind, request.name)
-        return NameUses(uses=tuple(f"the integration {name}" for name in named))
 
     async def list(self, _: Nothing, __: Principal) -> Integrations:
         # The CA is the same for all and long; it is told where it is needed, at the creation.
