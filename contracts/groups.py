@@ -125,9 +125,14 @@ class HostsOfGroup(Struct, frozen=True, kw_only=True):
     next: str = ""
 
 
+MOST_AMONG = 1000
+
+
 class AskGroups(Struct, frozen=True, kw_only=True):
     hosts: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(min_length=1, max_length=1000)]
     """Ids. Hosts that do not exist are left out of the answer."""
+    among: Annotated[tuple[GroupName, ...], Meta(max_length=MOST_AMONG)] | None = None
+    """Only whether they are in these, which takes less time than all groups there are."""
 
 
 class Membership(Struct, frozen=True, kw_only=True):

@@ -224,8 +224,11 @@ class Rig:
 
     async def of_hosts(self, request: AskGroups, _: Principal) -> GroupsOfHosts:
         """Half of what is asked for at a time, as when a message is full."""
-        now = request.hosts[: max(1, len(request.hosts) // 2)]
-        found = [HostGroups(host=_host(self.hosts[name]), groups=self._memberships(name)) for name in now]
+        now, asked = request.hosts[: max(1, len(request.hosts) // 2)], request.among or ()
+        found = [
+            HostGroups(host=_host(self.hosts[name]), groups=[m for m in self._memberships(name) if m.name in asked])
+            for name in now
+        ]
         return GroupsOfHosts(hosts=found, rest=request.hosts[len(now) :])
 
     def _memberships(self, name: str) -> list[Membership]:

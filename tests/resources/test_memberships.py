@@ -90,6 +90,10 @@ async def test_what_a_host_says_of_its_groups_is_what_the_groups_say_of_their_ho
     await ask.group("n2", groups=("n1", "idc:bj"))
     await ask.group("d3", expression="group(n2) and not group(s2)")
     told = await of_hosts(ask, *made)
+    for among in (("d3",), ("n2", "s1", "idc:js"), ("global", "nothing"), ()):
+        answer = await ask(groups.groups_of_hosts, AskGroups(hosts=tuple(made), among=among))
+        asked = {each.host.id: [group.name for group in each.groups] for each in answer.hosts}
+        assert asked == {host: [name for name in names if name in among] for host, names in told.items()}
     for name in ("s1", "s2", "d1", "d2", "n1", "n2", "d3", "global", "idc:js", "idc:bj"):
         members = {host.id for host in (await ask(groups.list_members, ListMembers(name=name))).hosts}
         assert members == {host for host, names in told.items() if name in names}, name

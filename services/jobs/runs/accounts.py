@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from contracts.accounts import ResolveAccount, ResolvedAccount, resolve_account
 from contracts.errors import Unavailable
-from contracts.groups import AskGroups, groups_of_hosts
+from contracts.groups import MOST_AMONG, AskGroups, groups_of_hosts
 from contracts.people import Principal
 from runtime.bus import Bus
 
@@ -27,10 +27,11 @@ async def ask_on(
 async def _groups(bus: Bus, hosts: Sequence[str], asked: frozenset[str]) -> tuple[tuple[str, ...], ...]:
     """The different sets of groups that hosts are in."""
     found: set[tuple[str, ...]] = set()
+    among = tuple(sorted(asked)) if len(asked) <= MOST_AMONG else None
     left = list(hosts)
     while left:
         page, left = left[:PAGE], left[PAGE:]
-        answer = await bus.call(groups_of_hosts, AskGroups(hosts=tuple(page)))
+        answer = await bus.call(groups_of_hosts, AskGroups(hosts=tuple(page), among=among))
         if len(answer.rest) == len(page):
             raise Unavailable("bus.no_answer", "The resources service does not say which groups the hosts are in.")
         found |= {tuple(each.name for each in host.groups if each.name in asked) for host in answer.hosts}

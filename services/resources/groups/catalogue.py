@@ -3,7 +3,7 @@
 What it says of a host by a query and what it says by looking at the document is the same.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -45,6 +45,14 @@ class Stored:
 class Size:
     terms: int
     levels: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Groups that are asked for, and the places of all that decide who is in them."""
+
+    names: frozenset[str]
+    positions: frozenset[int]
 
 
 class Catalogue:
@@ -156,7 +164,21 @@ class Catalogue:
             self._sizes[group.name] = self._size_of_tree(self._tree(group))
         return self._sizes[group.name]
 
-    def memberships(self, document: Document, *, heard_after: datetime) -> list[Membership]:
+    def choice(self, names: Collection[str]) -> "Choice":
+        """For `memberships`: only these groups. What they depend on has to be known all the same."""
+        needed = {name for name in names if name in self}
+        ahead = list(needed)
+        while ahead:
+            each = self._stored.get(ahead.pop())
+            new = set(each.uses) - needed if each else set()
+            needed |= new
+            ahead += new
+        positions = [number for number, each in enumerate(self._used_before_users) if each[0] in needed]
+        return Choice(frozenset(names), frozenset(positions))
+
+    def memberships(
+        self, document: Document, *, heard_after: datetime, among: "Choice | None" = None
+    ) -> list[Membership]:
         """In which groups a host is, from the lowest precedence to the highest.
 
         Raises Invalid if a group has an expression that does not hold any more.
@@ -165,10 +187,13 @@ class Catalogue:
         found |= {self._of_key[key] for key in document.get(GROUPS) or () if key in self._of_key}
         around = Around(found, heard_after)
         for number in self._sieve.left(document):
+            if among is not None and number not in among.positions:
+                continue
             name, holds, nested = self._used_before_users[number]
             if (holds is not None and holds(document, around)) or not found.isdisjoint(nested):
                 found.add(name)
-        return sorted(map(self._membership, found), key=precedence)
+        wanted = found if among is None else found & among.names
+        return sorted(map(self._membership, wanted), key=precedence)
 
     @cached_property
     def _of_key(self) -> dict[str, str]:

@@ -55,7 +55,7 @@ class MembershipService:
         asked = sorted(set(request.hosts))
         documents = await self._members.documents(asked[:AT_ONCE], language.visible())
         # Hundreds of expressions over hundreds of hosts: nothing that an event loop should wait for.
-        answer = await asyncio.to_thread(_answered, documents, language, scopes(principal, READ))
+        answer = await asyncio.to_thread(_answered, documents, language, scopes(principal, READ), request.among)
         return msgspec.structs.replace(answer, rest=(*answer.rest, *asked[AT_ONCE:]))
 
     async def _page(self, language: Language, within: Condition, after: str, limit: int) -> HostsOfGroup:
@@ -69,9 +69,13 @@ class MembershipService:
         )
 
 
-def _answered(documents: Sequence[dict[str, Any]], language: Language, seen: Sequence[Scope]) -> GroupsOfHosts:
+def _answered(
+    documents: Sequence[dict[str, Any]], language: Language, seen: Sequence[Scope], among: Sequence[str] | None
+) -> GroupsOfHosts:
+    choice = None if among is None else language.catalogue.choice(among)
+
     def told(document: dict[str, Any]) -> HostGroups:
-        inside = language.catalogue.memberships(document, heard_after=language.heard_after)
+        inside = language.catalogue.memberships(document, heard_after=language.heard_after, among=choice)
         groups = [each for each in inside if sees_group(seen, each.name)]
         return HostGroups(host=_seen(to_host(document), language), groups=groups)
 
