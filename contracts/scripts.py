@@ -141,7 +141,8 @@ class CreateScript(Struct, frozen=True, kw_only=True):
 
 
 class SaveVersion(Struct, frozen=True, kw_only=True):
-    """A new draft. The same text, language and parameters as the newest version make none."""
+    """A new draft. The same text, language and parameters as the newest version make none, and then
+    the note is not kept."""
 
     name: ScriptName
     text: Text

@@ -130,7 +130,7 @@ class RenderedHost(Struct, frozen=True, kw_only=True):
 
 
 class RenderedHosts(Struct, frozen=True, kw_only=True):
-    """Sorted by host. If no host could be rendered the call is refused with the first one's error instead."""
+    """Sorted by host. If no host could be rendered the call is refused instead, with each problem once."""
 
     revision: int
     """0: a text that was not saved."""

@@ -231,6 +231,7 @@ class BlastRadius(Struct, frozen=True, kw_only=True):
     hosts: list[ChangedHost]
     templates_changed: int
     templates: list[ChangedTemplate]
+    """Named to whoever has `templates:read`."""
 
 
 class ResolveVariables(Struct, frozen=True, kw_only=True):

@@ -88,6 +88,8 @@ def save(session: Session, /, name: str, file: str, form: Form, **given: Any) ->
             name=name, text=text, language=language, parameters=declared or UNSET, note=given["note"]
         )
         content, saved = session.client.both(scripts.save_version, following)
+        if given["note"] != saved.version.note:
+            talk(f"version {saved.version.number} has this text already, so there is no new one; the note was not kept")
     _emit_version(form, content, saved, text=False)
     _tell(saved.version.lint)
 

@@ -13,6 +13,7 @@ from cli.commands.variables import revision_option, task_option
 from cli.content import Content
 from cli.display import Form, emit, out, rows, talk, when
 from cli.exits import Exit
+from cli.folding import NAMES_SHOWN
 from cli.session import Session, data_options, pass_session
 from contracts.templates import (
     DiffTemplate,
@@ -21,6 +22,7 @@ from contracts.templates import (
     ListTemplateVersions,
     RenderedHost,
     RenderedHosts,
+    RenderProblem,
     RenderTemplate,
     SaveTemplate,
     ShowTemplate,
@@ -188,12 +190,22 @@ def render(
 
 def _texts(found: Sequence[RenderedHost]) -> None:
     for each in found:
-        if len(found) > 1:
-            out(f"# {each.host}")
         if each.text is not None:
+            if len(found) > 1:
+                out(f"# {each.host}")
             out(each.text, newline=not each.text.endswith("\n"))
+    _failed(found)
+
+
+def _failed(found: Sequence[RenderedHost]) -> None:
+    """Hosts that fail in the same way are one line."""
+    folds: dict[RenderProblem, list[str]] = {}
+    for each in found:
         if each.error is not None:
-            talk(f"{each.host}: line {each.error.line}: {each.error.message} ({each.error.reason})")
+            folds.setdefault(each.error, []).append(each.host)
+    for error, hosts in folds.items():
+        more = f" and {len(hosts) - NAMES_SHOWN} more" if len(hosts) > NAMES_SHOWN else ""
+        talk(f"{', '.join(hosts[:NAMES_SHOWN])}{more}: line {error.line}: {error.message} ({error.reason})")
 
 
 def _values(found: Sequence[RenderedHost]) -> None:
@@ -201,6 +213,7 @@ def _values(found: Sequence[RenderedHost]) -> None:
         ("HOST", "KEY", "VALUE"),
         [(host.host, key, msgspec.json.encode(value).decode()) for host in found for key, value in host.values.items()],
     )
+    _failed(found)
 
 
 @template_group.command("lint")

@@ -11,6 +11,7 @@ from cli.client import Client, typed
 from cli.commands.host import identified
 from cli.content import Content
 from cli.display import Form, emit, out, rows, talk, when
+from cli.exits import Refused
 from cli.folding import counted
 from cli.session import Session, data_options, pass_session
 from cli.terminal import can_ask
@@ -255,6 +256,13 @@ def explain(session: Session, /, keys: tuple[str, ...], hosts: tuple[str, ...], 
     content = _effective(session.client, hosts, AskEffective(hosts=("-",), task=task or "", keys=keys, explain=True))
     found = typed(content, EffectiveOfHosts).hosts
     emit(form, content, lambda: [each.host for each in found], lambda: _explained(found))
+    known = {key for each in found for key in each.explained}
+    unknown = [key for key in keys if not any(each == key or each.startswith(f"{key}.") for each in known)]
+    if unknown:
+        raise Refused(
+            f"{'none of the hosts has' if len(found) > 1 else 'the host does not have'} {', '.join(unknown)}",
+            "`drover var effective HOST --flat` shows what it has.",
+        )
 
 
 @var_group.command("blast")

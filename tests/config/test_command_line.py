@@ -56,6 +56,10 @@ async def test_variables_from_a_file_to_the_hosts(environ, two_hosts, tmp_path):
         f"{ONE}  region.id  2      group:web revision 1",
         f"{ONE}  region.id                               1 of group:global revision 1",
     ]
+    for keys, complaint in ((("region.di",), "region.di"), (("region", "x.y"), "x.y")):
+        nothing = await said(environ, "var", "explain", *keys, "--host", ONE, status=Exit.REFUSED)
+        assert nothing.stderr.startswith(f"drover: the host does not have {complaint}\n")
+    assert "region.id" in nothing.stdout
     listed = await said(environ, "var", "list", "--search", "region.id", "-o", "name")
     assert listed.stdout.split() == ["group:global", "group:web", f"host:{OTHER}"]
 
@@ -118,7 +122,7 @@ async def test_templates_from_a_file_to_the_hosts(environ, two_hosts, tmp_path):
         [ONE, "x", "1"],
     ]
     some = await said(environ, "template", "render", "a", ONE, OTHER, status=Exit.FAILED_HOSTS)
-    assert some.stdout == f"# {ONE}\n10.0.0.1 1\n# {OTHER}\n"
+    assert some.stdout == f"# {ONE}\n10.0.0.1 1\n"
     assert some.stderr == f"{OTHER}: line 1: x is undefined (template.undefined)\n"
     file.write_text("{{ y }}")
     with_task = await said(environ, "template", "render", "a", ONE, "--text", str(file), "--task", "-", stdin="y: 2")
@@ -140,3 +144,29 @@ async def test_templates_are_compared(environ, two_hosts):
     host = await said(environ, "template", "diff", "a", "--host", ONE, "--content", "-", stdin="three\n")
     assert "-three\n+two\n" in host.stdout
     assert (await said(environ, "template", "versions", "a", "-o", "name")).stdout.split() == ["2", "1"]
+
+
+async def test_hosts_for_which_a_template_fails_alike_are_one_line(environ, two_hosts, fleet):
+    fleet.host("h-0000000000c3", "10.0.0.3")
+    await said(environ, "template", "save", "motd", "-", stdin="{{ owner }}\n")
+    hosts = (ONE, OTHER, "h-0000000000c3")
+    failed = await said(environ, "template", "render", "motd", *hosts, status=Exit.REFUSED)
+    assert failed.stderr.startswith(f"drover: For {', '.join(hosts)}, line 1: owner is undefined. (template.undefined)")
+    await said(environ, "var", "set", "group:web", "-", stdin="owner: olga\n")
+    line = f"{OTHER}, h-0000000000c3: line 1: owner is undefined (template.undefined)\n"
+    some = await said(environ, "template", "render", "motd", *hosts, status=Exit.FAILED_HOSTS)
+    assert (some.stdout, some.stderr) == (f"# {ONE}\nolga\n", line)
+    values = await said(environ, "template", "render", "motd", *hosts, "--values", status=Exit.FAILED_HOSTS)
+    assert values.stderr == line
+
+
+async def test_a_note_that_is_not_kept_is_told(environ, tmp_path):
+    file = tmp_path / "noted.sh"
+    file.write_text("echo 1\n")
+    save = ("script", "save", "cli-noted", "-f", str(file), "--note")
+    await said(environ, *save, "first", "--new")
+    again = await said(environ, *save, "second")
+    assert "version 1 has this text already, so there is no new one; the note was not kept" in again.stderr
+    assert "note was not kept" not in (await said(environ, *save, "first")).stderr
+    file.write_text("echo 2\n")
+    assert "note was not kept" not in (await said(environ, *save, "third")).stderr

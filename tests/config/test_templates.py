@@ -123,7 +123,19 @@ async def test_if_no_host_can_be_rendered_the_call_is_refused(ask, save, three_h
         await ask(templates.render_template, RenderTemplate(name="a", hosts=("h-3",)))
     assert refused.value.reason == "template.undefined"
     assert refused.value.message == "For h-3, line 2: region.name is undefined."
-    assert refused.value.details == {"host": "h-3", "name": "region.name", "line": 2}
+    [failed] = refused.value.details["failed"]
+    assert (failed["hosts"], failed["count"], failed["name"], failed["line"]) == (["h-3"], 1, "region.name", 2)
+
+
+async def test_the_refusal_for_all_hosts_says_each_problem_once(ask, fleet, clean):
+    hosts = tuple(fleet.host(f"h-{number}", f"10.0.0.{number}") for number in range(1, 8))
+    text = "{% if host.id == 'h-7' %}{{ a }}{% endif %}\n{{ b }}"
+    with pytest.raises(Invalid) as refused:
+        await ask(templates.render_template, RenderTemplate(name="x", text=text, hosts=hosts))
+    assert refused.value.message == (
+        "For h-1, h-2, h-3, h-4, h-5 and 1 more, line 2: b is undefined. For h-7, line 1: a is undefined."
+    )
+    assert [each["count"] for each in refused.value.details["failed"]] == [6, 1]
 
 
 @pytest.mark.parametrize(

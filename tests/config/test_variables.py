@@ -7,12 +7,13 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from contracts import variables
+from contracts import templates, variables
 from contracts.errors import Conflict, Forbidden, Invalid, NotFound
 from contracts.groups import GroupKind
 from contracts.people import Principal
 from contracts.permissions import Grant, Scope
 from contracts.runs import MASK
+from contracts.templates import SaveTemplate
 from contracts.variables import (
     AskEffective,
     DiffVersions,
@@ -522,3 +523,14 @@ async def test_scripts_get_texts_and_what_is_no_text_as_json(jobs, fleet, settin
     assert _of_documents(found) == {"l": '[1,"a\\"b"]', "t": "true", "n": "null", "e": "{}", "d": "y"}
     assert found.secrets == ('a"b',)
     assert found.flat["host.id"] == "h-1"
+
+
+async def test_a_preview_names_templates_to_whoever_may_see_them(ask, fleet, setting):
+    fleet.host("h-1")
+    await ask(templates.save_template, SaveTemplate(name="motd", text="{{ owner }}"))
+    preview = PreviewVariables(scope="group:global", text="owner: olga")
+    told = await ask(variables.preview_variables, preview)
+    assert [each.name for each in told.templates] == ["motd"]
+    sam = granted("variables:read", "variables:change", "hosts:read")
+    told = await ask(variables.preview_variables, preview, by=sam)
+    assert (told.templates, told.templates_changed) == ([], 1)

@@ -23,7 +23,7 @@ from contracts.templates import (
 from runtime.authorize import scopes
 from services.config.differences import unified
 from services.config.templates import model
-from services.config.templates.rendering import Context, Renderer, Result, refuse
+from services.config.templates.rendering import Context, Problem, Renderer, Result, refusal
 from services.config.templates.service import TemplateService
 from services.config.variables.effective import (
     MOST_REPLY_BYTES,
@@ -37,6 +37,7 @@ from services.config.variables.values import Tree, masked, revealed
 
 AT_ONCE = 500
 """Hosts whose files are rendered for one answer; of files of some size no more fit into it."""
+HOSTS_NAMED, PROBLEMS_SAID = 5, 5
 
 
 @dataclass(frozen=True)
@@ -153,9 +154,26 @@ def _told(host: HostLayers, result: Result, values: dict[str, Any]) -> RenderedH
 
 
 def _refuse_all(hosts: Sequence[HostLayers], results: Sequence[Result]) -> None:
-    """Raise Invalid with the first one's problem if there is no host without one."""
-    if results and all(result.error for result in results):
-        refuse(results[0].error, hosts[0].id)
+    """Raise Invalid if there is no host without a problem; it says each problem once, with the hosts that have it."""
+    alike: dict[Problem, list[str]] = {}
+    for host, result in zip(hosts, results, strict=False):
+        if result.error is None:
+            return
+        alike.setdefault(result.error, []).append(host.id)
+    if not alike:
+        return
+    told = [refusal(problem, _some(ids)) for problem, ids in alike.items()]
+    failed = [
+        {**each.details, "message": each.message, "hosts": ids[:HOSTS_NAMED], "count": len(ids)}
+        for each, ids in zip(told, alike.values(), strict=True)
+    ][:PROBLEMS_SAID]
+    said = " ".join(each.message for each in told[:PROBLEMS_SAID])
+    raise Invalid(told[0].reason, said, {**told[0].details, "failed": failed})
+
+
+def _some(hosts: Sequence[str]) -> str:
+    more = f" and {len(hosts) - HOSTS_NAMED} more" if len(hosts) > HOSTS_NAMED else ""
+    return ", ".join(hosts[:HOSTS_NAMED]) + more
 
 
 def _diff(before: str, after: str, before_name: str, after_name: str, revision: int) -> TemplateDiff:

@@ -188,17 +188,20 @@ def reason_of(problem: Problem) -> str:
     return _REASONS[problem.kind]
 
 
-def refuse(problem: Problem | None, who: str = "") -> None:
-    """Raise Invalid if there is a problem; `who` names the host that it was met for."""
-    if problem is None:
-        return
+def refuse(problem: Problem | None) -> None:
+    """Raise Invalid if there is a problem."""
+    if problem is not None:
+        raise refusal(problem)
+
+
+def refusal(problem: Problem, who: str = "") -> Invalid:
+    """`who` names the hosts that it was met for."""
     message = problem.message
     if problem.kind == "expensive":
         message = f"it needs more than {sandbox.HOST_CPU_S} s of CPU or {sandbox.MEMORY_BYTES >> 20} MiB for one host"
     where = f"line {problem.line}: " if problem.line else ""
-    details = {"line": problem.line, "name": problem.name} | ({"host": who} if who else {})
     text = f"{f'For {who}, ' if who else ''}{where}{message.rstrip('.')}."
-    raise Invalid(reason_of(problem), text[0].upper() + text[1:], details)
+    return Invalid(reason_of(problem), text[0].upper() + text[1:], {"line": problem.line, "name": problem.name})
 
 
 async def _start() -> asyncio.subprocess.Process:

@@ -96,7 +96,7 @@ class BlastService:
             hosts_changed=touched.changed,
             hosts=touched.hosts,
             templates_changed=len(reads),
-            templates=reads[: request.limit],
+            templates=reads[: request.limit] if scopes(principal, "templates:read") else [],
         )
 
     async def _check_read(self, scope: str, principal: Principal) -> None:
