@@ -124,6 +124,8 @@ NOT_SCOPED = {
     "integrations",
     "imports",
     "sources",
+    "collectors",
+    "collections",
     # One's own only, whatever the scope; of others they are unknown: test_sessions.py, test_people_and_tokens.py and
     # test_depot.py of tests/gateway.
     "tokens",

@@ -13,7 +13,8 @@ from services.resources.virtual import model
 from services.resources.virtual.model import Difference, Placed, Record
 from services.resources.virtual.store import VirtualStore
 
-AT_ONCE = 500
+AT_ONCE = 200
+"""So few that none of the steps keeps the event loop busy for long."""
 
 
 class Taken(NamedTuple):
