@@ -17,6 +17,7 @@ from contracts.accounts import (
     ResolveAccount,
 )
 from contracts.errors import Conflict, Forbidden, Invalid, NotFound, ServiceError
+from contracts.names import AskNames, NameKind, NameRef, unknown_names, uses_of_name
 from contracts.people import Principal
 from contracts.permissions import OF_PROGRAMS, Grant, Role, Scope
 from tests.config.conftest import ADMIN, OPERATOR, VIEWER
@@ -307,7 +308,7 @@ async def test_only_services_ask_for_others(ask, nats, config):
     await refused(ask(accounts.resolve_account, request, by=PROGRAM), Forbidden, "auth.forbidden")
 
 
-async def test_no_query_reads_all_accounts(ask, make, resolve, database):
+async def test_no_query_reads_all_accounts(nats, ask, make, resolve, database):
     account = await make(people=("bob",), groups=("web",))
     async with profiled(database) as seen:
         for request in (
@@ -321,6 +322,11 @@ async def test_no_query_reads_all_accounts(ask, make, resolve, database):
         await resolve("", BOB)
         await resolve("", BOB, (("web",),))
         await resolve(account.alias, BOB)
+        async with service_bus(nats, "resources") as bus:
+            for kind in (NameKind.GROUP, NameKind.ROLE):
+                await bus.call(uses_of_name("config"), NameRef(kind=kind, name="x"))
+            asked = AskNames(kind=NameKind.ACCOUNT, names=("x",), near=True)
+            await bus.call(unknown_names("config"), asked)
     assert whole_collections(seen, "accounts") == []
     assert any("IXSCAN" in each.get("planSummary", "") for each in seen if each["ns"].endswith(".accounts"))
 

@@ -2,13 +2,16 @@
 
 import secrets
 
+from contracts.names import AskNames, NameKind, NameRef, unknown_names, uses_of_name
+from tests.conftest import service_bus
 from tests.gateway.client import PASSWORD, Client
 
 
-async def test_no_query_reads_a_whole_collection(admin, browser, database):
+async def test_no_query_reads_a_whole_collection(admin, browser, database, nats):
     await database.command("profile", 2)
     try:
         await _every_use_case(admin, browser)
+        await _names(nats)
     finally:
         await database.command("profile", 0)
     seen = await database["system.profile"].find({"ns": {"$not": {"$regex": "system"}}}).to_list(None)
@@ -16,6 +19,15 @@ async def test_no_query_reads_a_whole_collection(admin, browser, database):
     assert [each["command"] for each in seen if "COLLSCAN" in each.get("planSummary", "")] == []
     planned = {each["ns"].rpartition(".")[2] for each in seen if "IXSCAN" in each.get("planSummary", "")}
     assert planned >= {"people", "roles", "sessions", "api_tokens", "login_failures"}
+
+
+async def _names(nats):
+    """As the other services ask for them."""
+    async with service_bus(nats, "config") as bus:
+        for kind in (NameKind.PERSON, NameKind.ROLE):
+            await bus.call(unknown_names("gateway"), AskNames(kind=kind, names=("x",), near=True))
+        for kind in (NameKind.GROUP, NameKind.BUSINESS, NameKind.ACCOUNT):
+            await bus.call(uses_of_name("gateway"), NameRef(kind=kind, name="x"))
 
 
 async def _every_use_case(admin, browser):

@@ -20,7 +20,9 @@ from contracts.hosts import (
     ListHosts,
     RevokeHost,
 )
-from contracts.people import CreateIntegration, IntegrationRef, Nothing
+from contracts.names import AskNames, NameKind, NameRef, unknown_names, uses_of_name
+from contracts.people import ChangeIntegration, CreateIntegration, IntegrationRef, Nothing
+from contracts.permissions import Scope
 from contracts.topology import (
     AttributeRef,
     AttributeType,
@@ -232,5 +234,10 @@ async def _every_use_case(ask, tmp_path):
     await ask(hosts.withdraw_join_token, JoinTokenRef(id=made.id))
     await ask(people.create_integration, CreateIntegration(name="i-x", calls=("resources.hosts.list",)))
     await ask(people.list_integrations, Nothing())
+    await ask(people.change_integration, ChangeIntegration(name="i-x", scope=Scope(script_tags=("x",))))
+    for kind in (NameKind.GROUP, NameKind.BUSINESS, NameKind.ACCOUNT):
+        await ask(uses_of_name("resources"), NameRef(kind=kind, name="x"), None)
+    for kind in (NameKind.GROUP, NameKind.BUSINESS, NameKind.INTEGRATION):
+        await ask(unknown_names("resources"), AskNames(kind=kind, names=("x",), near=True), None)
     await ask(people.revoke_integration, IntegrationRef(name="i-x"))
     await ask(people.create_integration, CreateIntegration(name="i-x", calls=("resources.hosts.list",)))
