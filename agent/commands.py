@@ -154,8 +154,7 @@ class Commands:
             await self._answer_settled(grant, problem)
         else:
             task.decide(TaskState.ACCEPTED)
-            await self._answer(grant, TaskState.ACCEPTED)
-            self._runner.start(task, prepared[0])
+            self._runner.start(task, prepared[0], lambda: self._begin(self._answer(grant, task.state)))
 
     async def _order(self, grant: Grant, payload: bytes) -> RunScript:
         body: bytes | None = payload

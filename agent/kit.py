@@ -1,6 +1,5 @@
 """What the parts of one agent work with, and what the agents of one process share."""
 
-import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,8 +45,6 @@ class Kit:
     journal: Journal
     house: Household
     counters: Counter[str] = field(default_factory=Counter)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the services should hear of this host before its next heartbeat is due."""
 
     @property
     def host(self) -> str:

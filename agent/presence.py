@@ -1,7 +1,6 @@
-"""Says that this host is there: hello at each connection, a heartbeat every half minute and when a script runs on."""
+"""Says that this host is there: hello at each connection, a heartbeat every half minute."""
 
 import asyncio
-import contextlib
 import random
 
 import msgspec
@@ -50,9 +49,7 @@ class Presence:
         pruned_at = loop.time()
         while True:
             pause = self._kit.limits.heartbeat_s * random.uniform(0.9, 1.1)  # noqa: S311  spreads load
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._kit.news.wait(), pause)
-            self._kit.news.clear()
+            await asyncio.sleep(pause)
             self._outbox.send_forgotten(loop.time())
             if loop.time() - pruned_at > PRUNE_EVERY_S:
                 pruned_at = loop.time()

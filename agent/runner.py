@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -25,8 +25,9 @@ log = structlog.get_logger()
 
 SPAWN_S = 20.0
 
-RUNS_ON_S = 1.0
-"""A script that still runs then is told of at once, so that nobody who watches believes it merely accepted."""
+ANSWER_S = 1.0
+"""A task that has not ended by then is acknowledged, before the command would come again. Of one that has, its report
+says that it was accepted: a message less for each."""
 
 
 class Runner:
@@ -38,9 +39,9 @@ class Runner:
         self._slots = asyncio.Semaphore(kit.limits.tasks)
         self._lives: set[asyncio.Task[None]] = set()
 
-    def start(self, task: Task, order: SpawnOrder) -> None:
-        """The journal has the task and its acknowledgement is out."""
-        self._begin(self._live(task, order))
+    def start(self, task: Task, order: SpawnOrder, answer: Callable[[], None]) -> None:
+        """The journal has the task. `answer` tells the dispatcher where it stands; called if it takes long."""
+        self._begin(self._live(task, order, answer))
 
     def resume(self, task: Task, known: KnownTask | None) -> None:
         """After a restart of the agent. `known` is what the spawner says of the task, if it knows it."""
@@ -82,37 +83,45 @@ class Runner:
             self._kit.counters["life_crashed"] += 1
             log.error("task.life_crashed", host=self._kit.host, exc_info=error)
 
-    async def _live(self, task: Task, order: SpawnOrder) -> None:
-        async with self._slots:
-            if task.cancel_asked:
-                await self._never_began(task, Outcome.CANCELLED, "task.cancelled", "Stopped before the script began.")
-                return
-            task.spawned = True
-            try:
-                await self._kit.house.spawning.spawn(order)
-            except SpawnRefused as refused:
-                await self._not_spawned(task, refused)
-                return
-            except SpawnerGone:
-                await self._report(task)
-                return
-            task.decide(TaskState.RUNNING)
-            if task.cancel_asked:  # the spawner may not have known the task yet when it was told to stop it
-                await self.stop(task)
-            await self._until_end(task)
+    async def _live(self, task: Task, order: SpawnOrder, answer: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        late = loop.call_later(ANSWER_S, answer)
+        try:
+            async with self._slots:
+                if task.cancel_asked:
+                    await self._cancelled(task)
+                elif await self._spawn(task, order):
+                    if loop.time() > late.when():  # it was told of as accepted, and now it runs
+                        answer()
+                    await self._until_end(task)
+        finally:
+            late.cancel()
+
+    async def _spawn(self, task: Task, order: SpawnOrder) -> bool:
+        """Begin the script; False if that was its end already."""
+        task.spawned = True
+        try:
+            await self._kit.house.spawning.spawn(order)
+        except SpawnRefused as refused:
+            await self._not_spawned(task, refused)
+            return False
+        except SpawnerGone:
+            await self._report(task)
+            return False
+        task.decide(TaskState.RUNNING)
+        if task.cancel_asked:  # the spawner may not have known the task yet when it was told to stop it
+            await self.stop(task)
+        return True
 
     async def _until_end(self, task: Task) -> None:
         house = self._kit.house
-        loop = asyncio.get_running_loop()
-        follower = self._reports.follow(task, loop.time())
+        follower = self._reports.follow(task, asyncio.get_running_loop().time())
         house.watch.add(follower)
-        runs_on = loop.call_later(RUNS_ON_S, self._kit.news.set)
         try:
             task.record = await house.spawning.wait_exit(self._kit.host, task.id)
         except SpawnerGone:
             log.error("spawner.gone", host=self._kit.host, task=task.id)
         finally:
-            runs_on.cancel()
             house.watch.remove(follower)
         await self._report(task, follower)
 
@@ -129,6 +138,9 @@ class Runner:
             return
         reason = refused.reason if refused.reason in REASONS else "task.spawn_failed"
         await self._never_began(task, Outcome.REFUSED, reason, refused.message)
+
+    async def _cancelled(self, task: Task) -> None:
+        await self._never_began(task, Outcome.CANCELLED, "task.cancelled", "Stopped before the script began.")
 
     async def _never_began(self, task: Task, outcome: Outcome, reason: str, message: str) -> None:
         report = self.unbegun(task.id, outcome, reason, message)

@@ -133,7 +133,9 @@ class TaskState(StrEnum):
 
 
 class Ack(Struct, frozen=True, kw_only=True):
-    """Answer to `run` and `cancel`, published on `ack.<idc>.<host>.<instance>`."""
+    """Answer to `run` and `cancel`, published on `ack.<idc>.<host>.<instance>`.
+
+    A task that is accepted and ends within a second is not acknowledged: its report says that it was."""
 
     task: str
     verb: Verb
