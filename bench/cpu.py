@@ -41,14 +41,14 @@ def exactly(pid: int) -> float:
     return spent / 1e9
 
 
-async def quiet(pid: int, longest_s: float) -> None:
-    """Wait until a process has nothing to do: less than 2 % of a core for half a second. Raises TimeoutError."""
+async def quiet(pid: int, longest_s: float, *, for_s: float = QUIET_S) -> None:
+    """Wait until a process has nothing to do: less than 2 % of a core for `for_s` seconds. Raises TimeoutError."""
     async with asyncio.timeout(longest_s):
         before = exactly(pid)
         while True:
-            await asyncio.sleep(QUIET_S)
+            await asyncio.sleep(for_s)
             now = exactly(pid)
-            if now - before < 0.02 * QUIET_S:
+            if now - before < 0.02 * for_s:
                 return
             before = now
 
