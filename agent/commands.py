@@ -24,10 +24,22 @@ from agent.spawning import SpawnOrder
 from agent.spool import Spool
 from agent.tasks import Task
 from contracts import subjects
-from contracts.agents import MASK_ONLY, VARIABLE, Ack, Grant, RunScript, Stored, TaskState, Verb
+from contracts.agents import (
+    MASK_ONLY,
+    REPORT_N,
+    VARIABLE,
+    Ack,
+    Grant,
+    Receipts,
+    RunScript,
+    Stored,
+    StoredItem,
+    TaskState,
+    Verb,
+)
 from contracts.states import Outcome
 from runtime.bus import Disconnected, Message
-from runtime.signing import CannotOpen, Verifier
+from runtime.signing import CannotOpen, Verifier, sha256
 
 log = structlog.get_logger()
 
@@ -61,6 +73,9 @@ class Commands:
 
     async def received(self, message: Message) -> None:
         """Checked in the order of arrival; what takes long goes on beside the next."""
+        if not message.headers:
+            self._begin(self._kept(message.data))
+            return
         try:
             grant = grants.read(message.headers, self._verifier)
         except Unsigned as error:
@@ -131,6 +146,7 @@ class Commands:
     def _new(self, grant: Grant) -> Task:
         row = Row(task=grant.task, at=time.time(), boot_id=self._kit.boot_id, sealed=grant.sealed)
         task = self._tasks[grant.task] = Task(row, self._kit.folder.task(grant.task))
+        task.receipt = grant.receipt
         return task
 
     async def _decide(self, task: Task, grant: Grant, payload: bytes) -> None:
@@ -260,6 +276,25 @@ class Commands:
             self._kit.counters["refused_command.malformed"] += 1
             return
         await self._outbox.stored(items)
+
+    async def _kept(self, payload: bytes) -> None:
+        """Receipts. Believed by themselves, since a grant that we believed has named their hashes."""
+        try:
+            said = msgspec.json.decode(payload, type=Receipts).receipts
+        except (msgspec.DecodeError, RecursionError):
+            self._kit.counters["refused_grant.missing"] += 1
+            log.error("command.not_ours", host=self._kit.host, reason="grant.missing")
+            return
+        kept = [task for task, receipt in said.items() if self._promised(task, receipt)]
+        self._kit.counters["receipt_unknown"] += len(said) - len(kept)
+        try:
+            await self._outbox.stored(StoredItem(task, REPORT_N) for task in kept)
+        except sqlite3.Error as error:
+            log.error("journal.refuses", host=self._kit.host, error=str(error))  # the reports are sent again later
+
+    def _promised(self, id_: str, receipt: str) -> bool:
+        task = self._tasks.get(id_)
+        return task is not None and task.receipt == sha256(receipt.encode(errors="replace"))
 
     async def _refuse(self, grant: Grant, refused: Refused) -> None:
         self._count(refused)

@@ -30,6 +30,8 @@ class Task:
         self.state: TaskState | None = None
         """None: not decided yet, so there is nothing to answer."""
         self.decided = asyncio.Event()
+        self.receipt = ""
+        """sha256 of what is heard when the report is stored; empty after a restart of the agent."""
         self.cancel_asked = False
         """A cancel came before the script began: it is not to begin."""
         self.spawned = False

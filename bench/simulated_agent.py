@@ -7,7 +7,7 @@ acknowledgement of the stream. Knobs make it misbehave.
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -31,9 +31,11 @@ from contracts.agents import (
     Hello,
     OpenTask,
     OutputChunk,
+    Receipts,
     Report,
     RunScript,
     Stored,
+    StoredItem,
     TaskState,
     Verb,
 )
@@ -47,6 +49,7 @@ from runtime.signing import Box, BoxKey, CannotOpen, Verifier, decode, sha256
 _grant = msgspec.json.Decoder(Grant)
 _script = msgspec.json.Decoder(RunScript)
 _stored = msgspec.json.Decoder(Stored)
+_receipts = msgspec.json.Decoder(Receipts)
 _encode = msgspec.json.Encoder().encode
 
 CHUNK = 128 * 1024
@@ -88,6 +91,8 @@ class SimulatedAgent:
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     """Task → the masked parameters it was given."""
     unstored: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    promised: dict[str, str] = field(default_factory=dict)
+    """Task → sha256 of its receipt."""
     heard: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
     """Reasons why commands were not believed."""
@@ -130,12 +135,16 @@ class SimulatedAgent:
                 go.set()
 
     async def _commanded(self, message: Message) -> None:
+        if not message.headers:
+            self._kept(message.data)
+            return
         grant = self._believed(message)
         if grant is None:
             return
+        self.promised[grant.task] = grant.receipt
         self.heard[grant.verb] += 1
         if grant.verb is Verb.STORED:
-            self._free(message.data)
+            self._free(_stored.decode(message.data).items)
         elif self.knobs.mute:
             return
         elif grant.verb is Verb.CANCEL:
@@ -147,8 +156,14 @@ class SimulatedAgent:
         else:
             self._begin(grant, message.data)
 
-    def _free(self, body: bytes) -> None:
-        for item in _stored.decode(body).items:
+    def _kept(self, body: bytes) -> None:
+        for task, receipt in _receipts.decode(body).receipts.items():
+            self.heard["receipt"] += 1
+            if sha256(receipt.encode()) == self.promised.get(task):
+                self._free([StoredItem(task, REPORT_N)])
+
+    def _free(self, items: Iterable[StoredItem]) -> None:
+        for item in items:
             self.unstored.pop((item.task, item.n), None)
             if item.n == REPORT_N and item.task in self.journal:
                 self.journal[item.task] = TaskState.STORED

@@ -77,6 +77,8 @@ class Grant(Struct, frozen=True, kw_only=True):
     sealed: str = ""
     """Base64 SealedBox to the host's X25519 key: JSON object of masked parameters, name → value; of variables, VARIABLE
     and flattened key → text; and of texts to be masked that are neither, MASK_ONLY and a number → text."""
+    receipt: str = ""
+    """sha256 of the text that says, when the host hears it, that the task's report is stored. See `Receipts`."""
 
 
 class Language(StrEnum):
@@ -118,6 +120,14 @@ class Stored(Struct, frozen=True, kw_only=True):
     """Body of `stored`: these are in MongoDB with majority and journal; the agent may free them."""
 
     items: tuple[StoredItem, ...]
+
+
+class Receipts(Struct, frozen=True, kw_only=True):
+    """Comes without a grant: the reports of these tasks are stored, as `Stored` says it. A receipt is believed because
+    a signed grant of its task has named its sha256, and until the report is stored only the jobs service knows it."""
+
+    receipts: dict[str, str]
+    """Task → receipt."""
 
 
 class TaskState(StrEnum):

@@ -22,6 +22,7 @@ from services.jobs.dispatch.bodies import BodyDesk
 from services.jobs.dispatch.conductors import Conductors
 from services.jobs.dispatch.grants import Grants
 from services.jobs.dispatch.part import Patience
+from services.jobs.dispatch.receipts import Receipts
 from services.jobs.dispatch.strays import Strays
 from services.jobs.dispatch.ticker import Ticker
 from services.jobs.dispatch.tools import Tools
@@ -74,12 +75,13 @@ class Stores:
 async def work(settings: Settings, bus: Bus, database: Database, stop: asyncio.Event) -> None:
     """Everything on a connected bus and database, until `stop`; then in the opposite order to an end."""
     stores = await _stores(database)
-    tools = _tools(settings, bus, stores)
+    receipts = Receipts(settings.key("signing_seed"))
+    tools = _tools(settings, bus, stores, receipts)
     waves = WaveIndex(stores.runs)
     settler = Settler(bus, stores.runs, stores.outcomes, waves)
     strays = Strays(bus, tools.grants, stores.runs)
     conductors = Conductors(tools, waves, settler, strays)
-    telling = Telling(bus, tools.grants)
+    telling = Telling(bus, tools.grants, receipts)
     ingest = Ingest(
         bus=bus,
         runs=stores.runs,
@@ -126,7 +128,7 @@ async def _stores(database: Database) -> Stores:
     return stores
 
 
-def _tools(settings: Settings, bus: Bus, stores: Stores) -> Tools:
+def _tools(settings: Settings, bus: Bus, stores: Stores, receipts: Receipts) -> Tools:
     patience = Patience(
         silence_s=settings.silence_s,
         start_margin_s=settings.start_margin_s,
@@ -137,7 +139,7 @@ def _tools(settings: Settings, bus: Bus, stores: Stores) -> Tools:
         runs=stores.runs,
         outcomes=stores.outcomes,
         values=stores.values,
-        grants=Grants(Signer(settings.key("signing_seed"), GRANT_CONTEXT), bus.instance),
+        grants=Grants(Signer(settings.key("signing_seed"), GRANT_CONTEXT), bus.instance, receipts),
         box=Box(settings.key("secrets_key")),
         ticker=Ticker(),
         patience=patience,

@@ -1,6 +1,7 @@
 """Facts are inserted once and never changed: what is there already stays as it is."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from typing import NamedTuple
 
 import bson
 from bson.errors import InvalidDocument
@@ -15,24 +16,32 @@ _DUPLICATE = 11_000
 _NOT_BSON = (InvalidDocument, OverflowError, UnicodeError, ValueError)
 
 
-async def insert_once(collection: Collection, found: Sequence[Document]) -> list[Document]:
-    """Insert; what is there already stays as it is. Returns the documents that MongoDB can never hold."""
+class Inserted(NamedTuple):
+    bad: Sequence[Document] = ()
+    """What MongoDB can never hold."""
+    again: Set[str] = frozenset()
+    """Ids of what was there already."""
+
+
+async def insert_once(collection: Collection, found: Sequence[Document]) -> Inserted:
+    """Insert; what is there already stays as it is."""
     if not found:
-        return []
+        return Inserted()
     try:
         await collection.insert_many(found, ordered=False)
     except BulkWriteError as error:
         details = error.details or {}
-        others = [each for each in details.get("writeErrors", ()) if each.get("code") != _DUPLICATE]
-        if others or details.get("writeConcernErrors"):
+        errors = details.get("writeErrors", ())
+        if details.get("writeConcernErrors") or any(each.get("code") != _DUPLICATE for each in errors):
             raise
+        return Inserted(again={found[each["index"]]["_id"] for each in errors})
     except _NOT_BSON:
         bad = [document for document in found if not _storable(document)]
         if not bad:
             raise
-        await insert_once(collection, [document for document in found if document not in bad])
-        return bad
-    return []
+        rest = await insert_once(collection, [document for document in found if document not in bad])
+        return rest._replace(bad=bad)
+    return Inserted()
 
 
 def _storable(document: Document) -> bool:

@@ -10,9 +10,9 @@ import pytest
 from agent.app import Agent
 from agent.outcome_files import RESULT_NAME
 from contracts import subjects
-from contracts.agents import GRANT_HEADER, SIGNATURE_HEADER, RunScript, TaskState, Verb
+from contracts.agents import GRANT_HEADER, SIGNATURE_HEADER, Receipts, RunScript, TaskState, Verb
 from contracts.states import Outcome
-from runtime.signing import seal
+from runtime.signing import seal, sha256
 from tests.agent.agent_rig import Dispatcher, Home, new_task, reached
 from tests.servers import until
 
@@ -217,6 +217,29 @@ async def test_more_scripts_than_may_run_at_once_wait_and_can_be_cancelled(
     assert (await jobs.report(own, first)).outcome is Outcome.SUCCEEDED
     assert (await jobs.report(own, waiting[0])).outcome is Outcome.CANCELLED
     assert (await jobs.report(own, waiting[1])).outcome is Outcome.SUCCEEDED
+
+
+async def test_a_report_is_freed_by_the_receipt_that_its_grant_promised_and_by_no_other(jobs: Dispatcher, home: Home):
+    agent = await home.agent()
+    own = await reached(jobs, agent)
+    task, other = new_task(), new_task()
+    jobs.stores = False
+    try:
+        await jobs.command(own, Verb.RUN, task, BODY, receipt=sha256(b"sesame"))
+        await jobs.command(own, Verb.RUN, other, BODY)
+        await jobs.report(own, task)
+        await jobs.report(own, other)
+        wrong = {task: "barley", other: "", new_task(): "sesame"}
+        await raw(jobs, own, {}, msgspec.json.encode(Receipts(receipts=wrong)))
+        await until(lambda: agent.parts.kit.counters["receipt_unknown"] == 3, "none of them is believed")
+        assert {task, other} <= agent.parts.tasks.keys()
+        await raw(jobs, own, {}, msgspec.json.encode(Receipts(receipts={task: "sesame"})))
+        await until(lambda: task not in agent.parts.tasks, "the task is freed")
+    finally:
+        jobs.stores = True
+    await jobs.frees(own, other, lambda: other not in agent.parts.tasks)
+    await jobs.run(own, "true", task=task)
+    assert (await jobs.ack(own, task)).state is TaskState.STORED
 
 
 async def test_masked_parameters_reach_the_script_and_nothing_else(jobs: Dispatcher, home: Home):

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from contracts import runs, subjects
-from contracts.agents import PIECE_BYTES, OutputChunk, Report
+from contracts.agents import PIECE_BYTES, OutputChunk, Report, Verb
 from contracts.runs import ReadOutput
 from contracts.states import Outcome, RunState
 from runtime.bus.streams import publish
@@ -59,6 +59,30 @@ async def test_what_no_agent_may_send_is_put_aside_and_harms_nothing(jobs, data,
     assert await jobs.documents("outcomes") == await jobs.documents("output") == []
     agent.finish()
     assert (await jobs.ended(run)).state is RunState.SUCCEEDED
+
+
+async def test_a_report_is_answered_with_its_receipt_and_one_that_comes_again_with_a_signed_word(jobs):
+    agent = await jobs.agent("h-1")
+    run = await jobs.start("h-1")
+    assert (await jobs.ended(run)).state is RunState.SUCCEEDED
+    await until(lambda: not agent.unstored, "the host may free its report")
+    assert agent.heard["receipt"] == 1
+    assert agent.heard[Verb.STORED] == 0
+    assert agent.refused == []
+
+    task = f"{run.id}-0-1-0"
+    await send(agent, task, msgspec.json.encode(Report(task=task, outcome=Outcome.SUCCEEDED, ended_at=NOW)))
+
+    await until(lambda: agent.heard[Verb.STORED] == 1, "it is told so that every agent understands it")
+    assert agent.heard["receipt"] == 1
+
+
+async def test_output_is_answered_with_a_signed_word(jobs):
+    agent = await jobs.agent("h-1", output="x" * 100_000)
+    run = await jobs.start("h-1")
+    assert (await jobs.ended(run)).state is RunState.SUCCEEDED
+    await until(lambda: not agent.unstored, "the host may free all of it")
+    assert agent.heard[Verb.STORED] >= 1
 
 
 async def test_a_host_cannot_report_for_a_task_that_is_not_its_own(jobs):

@@ -8,6 +8,7 @@ from nacl.exceptions import CryptoError
 
 from contracts.agents import GRANT_HEADER, SIGNATURE_HEADER, Grant, Verb
 from runtime.signing import Signer, seal
+from services.jobs.dispatch.receipts import Receipts
 
 
 class Unsealable(ValueError):
@@ -15,8 +16,8 @@ class Unsealable(ValueError):
 
 
 class Grants:
-    def __init__(self, signer: Signer, instance: str) -> None:
-        self._signer, self._instance = signer, instance
+    def __init__(self, signer: Signer, instance: str, receipts: Receipts) -> None:
+        self._signer, self._instance, self._receipts = signer, instance, receipts
 
     def headers(
         self,
@@ -42,6 +43,7 @@ class Grants:
             sha256=sha256,
             body_key=body_key,
             sealed=sealed,
+            receipt=self._receipts.promise(task, host) if task else "",
         )
         data = msgspec.json.encode(grant)
         return {GRANT_HEADER: data.decode(), SIGNATURE_HEADER: self._signer.sign(data)}

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 
 from runtime.mongo import Database, Document
-from services.jobs.once import Collection, insert_once
+from services.jobs.once import Collection, Inserted, insert_once
 from services.jobs.output.pieces import Piece
 
 CHUNKS_AT_ONCE = 2
@@ -17,7 +17,7 @@ class OutputStore:
     async def prepare(self) -> None:
         await self._output.create_index([("task", 1), ("host", 1), ("end", 1)])
 
-    async def insert(self, found: Sequence[Document]) -> list[Document]:
+    async def insert(self, found: Sequence[Document]) -> Inserted:
         """See insert_once."""
         return await insert_once(self._output, found)
 

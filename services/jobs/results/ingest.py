@@ -7,7 +7,7 @@ not come for ever.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -74,6 +74,8 @@ class _Sorted:
     strange: list[Arrived] = field(default_factory=list)
     """Readable, but not of a host of that task."""
     quarantine: list[Document] = field(default_factory=list)
+    again: Set[str] = frozenset()
+    """Ids of reports that are stored since before: whoever sends once more may not have understood the receipt."""
 
 
 @dataclass(kw_only=True)
@@ -157,7 +159,9 @@ class Ingest:
         reports, chunks = await self._store(sorted_, now)
         runs = await self.runs.reported(sorted({run_of(each.origin.task) for each in reports})) if reports else None
         await self._pull.ack(batch)
-        self.telling.later((*reports, *chunks, *sorted_.strange))
+        fresh, others = _by_receipt(reports, sorted_.again)
+        self.telling.later(fresh)
+        self.telling.later((*others, *chunks, *sorted_.strange), signed=True)
         late = await self._late(reports, runs.with_verdicts) if runs else {}
         if runs and runs.closed:
             self.settling.soon()
@@ -189,11 +193,12 @@ class Ingest:
         """Everything is kept when this returns: reports and chunks, and the rest in quarantine."""
         reports = [each for each in found.good if isinstance(each.item, Report)]
         chunks = [each for each in found.good if not isinstance(each.item, Report)]
-        bad_reports, bad_chunks = await asyncio.gather(
+        inserted, inserted_chunks = await asyncio.gather(
             self.outcomes.insert([documents.document(each, now) for each in reports]),
             self.output.insert([documents.document(each, now) for each in chunks]),
         )
-        for bad in (*bad_reports, *bad_chunks):
+        found.again = inserted.again
+        for bad in (*inserted.bad, *inserted_chunks.bad):
             self.counters["ingest_unstorable"] += 1
             text = repr(bad).encode(errors="replace")
             found.quarantine.append(_bad(bad["_id"], text, "MongoDB cannot hold one of its values", now))
@@ -203,8 +208,8 @@ class Ingest:
         self.counters["ingested_outcomes"] += len(reports)
         self.counters["ingested_output"] += len(chunks)
         self.counters["quarantined"] += len(found.quarantine)
-        if bad_reports:
-            unstored = {bad["_id"] for bad in bad_reports}
+        if inserted.bad:
+            unstored = {bad["_id"] for bad in inserted.bad}
             found.strange += [each for each in reports if documents.report_id(each.origin) in unstored]
             reports = [each for each in reports if documents.report_id(each.origin) not in unstored]
         return reports, chunks
@@ -242,6 +247,14 @@ class Ingest:
             output.setdefault(run_of(each.origin.task), set()).add(each.origin.host)
         for run, names in output.items():
             await announce_output(self.bus, run, names)
+
+
+def _by_receipt(reports: list[Arrived], again: Set[str]) -> tuple[list[Arrived], list[Arrived]]:
+    """The reports that a receipt is enough for, and those whose hosts are to get the signed word."""
+    if not again:
+        return reports, []
+    known = [each for each in reports if documents.report_id(each.origin) in again]
+    return [each for each in reports if documents.report_id(each.origin) not in again], known
 
 
 def _report(each: Arrived) -> Report:

@@ -9,7 +9,7 @@ import structlog
 from contracts.runs import HostOutcome
 from contracts.states import LIVE_RUN, Outcome
 from runtime.mongo import Database, Document
-from services.jobs.once import Collection, insert_once
+from services.jobs.once import Collection, Inserted, insert_once
 from services.jobs.results import documents
 from services.jobs.results.documents import REPORT, VERDICT, outcome_id
 from services.jobs.runs.model import Fact, RunRecord
@@ -62,7 +62,7 @@ class OutcomeStore:
         await self._outcomes.create_index([("task", 1), ("outcome", 1), ("host", 1), ("kind", 1)])
         await self._quarantine.create_index([("at", 1)], expireAfterSeconds=KEPT_QUARANTINE_S)
 
-    async def insert(self, found: Sequence[Document]) -> list[Document]:
+    async def insert(self, found: Sequence[Document]) -> Inserted:
         """Reports; see insert_once."""
         return await insert_once(self._outcomes, found)
 

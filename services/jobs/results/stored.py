@@ -1,4 +1,9 @@
-"""Tells hosts that what they sent is kept, so that they may free it. Signed: a host believes nobody else."""
+"""Tells hosts that what they sent is kept, so that they may free it. A host believes nobody else.
+
+Of a report that came for the first time the receipt is told that its task's grant has promised, which costs a third of
+a signed word. Whatever else there is, and what comes again, is told signed: a host that has started anew, or got its
+grant under another key, knows no promise.
+"""
 
 import asyncio
 import contextlib
@@ -7,10 +12,12 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from contracts import subjects
+from contracts.agents import Receipts as Receipted
 from contracts.agents import Stored, StoredItem, Verb
 from runtime.bus import Bus, Disconnected
 from runtime.signing import sha256
 from services.jobs.dispatch.grants import Grants
+from services.jobs.dispatch.receipts import Receipts
 from services.jobs.results.documents import Arrived
 
 SLICE = 25
@@ -30,16 +37,21 @@ Host = tuple[str, str]
 class Telling:
     """One message per host, without a reply: a lost one is made good when the host sends again."""
 
-    def __init__(self, bus: Bus, grants: Grants) -> None:
-        self._bus, self._grants = bus, grants
+    def __init__(self, bus: Bus, grants: Grants, receipts: Receipts) -> None:
+        self._bus, self._grants, self._receipts = bus, grants, receipts
         self._untold: dict[Host, list[StoredItem]] = {}
+        self._signed: set[Host] = set()
+        """Those of them that receipts are not enough for."""
         self._news = asyncio.Event()
 
-    def later(self, arrived: Iterable[Arrived]) -> None:
-        """These are in MongoDB."""
+    def later(self, arrived: Iterable[Arrived], *, signed: bool = False) -> None:
+        """These are in MongoDB. All but reports are to be told `signed`."""
         for each in arrived:
             origin = each.origin
-            self._untold.setdefault((origin.idc, origin.host), []).append(StoredItem(origin.task, each.n))
+            host = (origin.idc, origin.host)
+            self._untold.setdefault(host, []).append(StoredItem(origin.task, each.n))
+            if signed:
+                self._signed.add(host)
             self._news.set()
 
     async def run(self) -> None:
@@ -63,15 +75,20 @@ class Telling:
         for number, host in enumerate(list(self._untold)):
             items = self._untold.pop(host)
             try:
-                await self._tell_host(host, items)
+                for start in range(0, len(items), MOST_ITEMS):
+                    await self._tell_host(host, items[start : start + MOST_ITEMS])
             except BaseException:
                 self._untold[host] = items + self._untold.get(host, [])
                 raise
+            self._signed.discard(host)
             if number % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
 
     async def _tell_host(self, host: Host, items: Sequence[StoredItem]) -> None:
-        for start in range(0, len(items), MOST_ITEMS):
-            body = _encoder.encode(Stored(items=tuple(items[start : start + MOST_ITEMS])))
+        if host in self._signed:
+            body = _encoder.encode(Stored(items=tuple(items)))
             headers = self._grants.headers(Verb.STORED, host[1], sha256=sha256(body), lasts_s=LASTS_S)
-            await self._bus.connection.publish(subjects.command(*host), body, headers=headers)
+        else:
+            receipts = {item.task: self._receipts.of(item.task, host[1]) for item in items}
+            body, headers = _encoder.encode(Receipted(receipts=receipts)), {}
+        await self._bus.connection.publish(subjects.command(*host), body, headers=headers)
