@@ -61,6 +61,8 @@ class Round:
     wall_s: float
     ms: dict[str, float]
     """Part → milliseconds of CPU per task."""
+    bare_ms: float
+    """What the NATS servers used for a bare round trip."""
 
     @property
     def limit_s(self) -> float:
@@ -78,15 +80,17 @@ async def measure(place: Workplace, count: int, rounds: int) -> None:
 
 
 async def one(many: Herd) -> Round:
-    nats_s = await round_trips(many)
-    insert_s = await inserts(many.made, len(many.minted))
+    count = len(many.minted)
     before = cpu.snapshot(many.parts())
-    timed = await timed_run(many.made, many.stored, len(many.minted), "echo hi", "hi\n")
+    nats_s = await round_trips(many)
+    bare = cpu.since(before, cpu.snapshot(many.parts()))
+    insert_s = await inserts(many.made, count)
+    before = cpu.snapshot(many.parts())
+    timed = await timed_run(many.made, many.stored, count, "echo hi", "hi\n")
     await all_freed(many.processes)
     spent = cpu.since(before, cpu.snapshot(many.parts()))
-    return Round(
-        nats_s, insert_s, timed.wall_s, {part: 1000 * each.own / len(many.minted) for part, each in spent.items()}
-    )
+    ms = {part: 1000 * each.own / count for part, each in spent.items()}
+    return Round(nats_s, insert_s, timed.wall_s, ms, 1000 * (bare["hub"].own + bare["leaves"].own) / count)
 
 
 async def round_trips(many: Herd) -> float:
@@ -168,10 +172,12 @@ def report(count: int, found: list[Round]) -> None:
     limit, wall = Figure([each.limit_s for each in found]), Figure([each.wall_s for each in found])
     ratios = ratio(wall.values, limit.values)
     parts = {part: Figure([each.ms[part] for each in found]) for part in found[0].ms}
+    bare = Figure([each.bare_ms for each in found])
     show(
         f"plane: a run on {count} simulated agents in {PROCESSES} processes, {len(found)} rounds",
         [
             ("limit: bare NATS round trips", nats.text(" s"), ""),
+            ("  CPU of hub and leaves for one", bare.text(" ms"), ""),
             ("limit: bare inserts, majority and journal", insert.text(" s"), ""),
             ("limit", limit.text(" s"), ""),
             ("HTTP request to last report in MongoDB", wall.text(" s"), ""),
@@ -181,6 +187,7 @@ def report(count: int, found: list[Round]) -> None:
         ["Simulated agents keep their credentials on /dev/shm and nothing else. mongod and NATS use the disk."],
     )
     figures = {"agents": count, "nats_s": nats, "insert_s": insert, "limit_s": limit, "wall_s": wall}
+    figures["nats_cpu_ms"] = bare
     names = {part: part.replace(" ", "_") for part in parts}
     finish("plane", ratios, AIM, figures | {f"cpu_ms_{names[part]}": figure for part, figure in parts.items()})
 
