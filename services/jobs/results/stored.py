@@ -73,19 +73,21 @@ class Telling:
     async def _tell(self) -> None:
         """Raises Disconnected; the rest is then still to be told."""
         for number, host in enumerate(list(self._untold)):
-            items = self._untold.pop(host)
+            # Both are taken at once: what comes while this is told is told by itself, in its own way.
+            items, signed = self._untold.pop(host), host in self._signed
+            self._signed.discard(host)
             try:
                 for start in range(0, len(items), MOST_ITEMS):
-                    await self._tell_host(host, items[start : start + MOST_ITEMS])
+                    await self._tell_host(host, items[start : start + MOST_ITEMS], signed=signed)
             except BaseException:
                 self._untold[host] = items + self._untold.get(host, [])
+                self._signed |= {host} if signed else set()
                 raise
-            self._signed.discard(host)
             if number % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
 
-    async def _tell_host(self, host: Host, items: Sequence[StoredItem]) -> None:
-        if host in self._signed:
+    async def _tell_host(self, host: Host, items: Sequence[StoredItem], *, signed: bool) -> None:
+        if signed:
             body = _encoder.encode(Stored(items=tuple(items)))
             headers = self._grants.headers(Verb.STORED, host[1], sha256=sha256(body), lasts_s=LASTS_S)
         else:
