@@ -17,6 +17,8 @@ from contracts.hosts import ChangeHost
 from contracts.people import ChangeIntegration, CreateIntegration, IntegrationRef, Nothing
 from contracts.permissions import EVERYTHING, Scope
 from contracts.topology import PlaceKind, PlaceRef
+from services.resources.integrations.store import IntegrationStore
+from services.resources.revocations.store import RevocationStore
 from tests.resources.people import OPERATOR
 from tests.servers import until
 
@@ -256,3 +258,19 @@ async def test_only_admins_manage_them(ask):
     with pytest.raises(NotFound) as told:
         await ask(people.revoke_integration, IntegrationRef(name="i-x"))
     assert told.value.reason == "integration.unknown"
+
+
+async def test_one_from_before_they_were_bounded_may_do_all_and_can_be_bounded(ask):
+    await create(ask)
+    lacks = dict.fromkeys(("scope", "revision", "changed_by", "changed_at"), "")
+    await ask.database["integrations"].update_one({"_id": "i-cmdb"}, {"$unset": lacks})
+    await IntegrationStore(ask.database, RevocationStore(ask.database)).prepare()
+    [listed] = (await ask(people.list_integrations, Nothing())).integrations
+    assert (listed.scope, listed.revision, listed.changed_by) == (EVERYTHING, 1, "ada")
+    assert listed.changed_at == listed.created_at
+    await ask.places("business:shop")
+    with pytest.raises(Conflict) as lost:
+        await ask(people.change_integration, ChangeIntegration(name="i-cmdb", revision=2, scope=SHOP))
+    assert lost.value.details["by"] == "ada"
+    changed = await ask(people.change_integration, ChangeIntegration(name="i-cmdb", revision=1, scope=SHOP))
+    assert (changed.scope, changed.revision) == (SHOP, 2)

@@ -8,7 +8,7 @@ from pymongo import ASCENDING, IndexModel, ReturnDocument
 
 from contracts.names import NameKind
 from contracts.people import Integration
-from contracts.permissions import Scope
+from contracts.permissions import EVERYTHING, Scope
 from runtime.mongo import Database, Document, DuplicateKeyError, Session, together
 from runtime.names import Kept
 from runtime.revisions import Revisions, marks
@@ -70,9 +70,13 @@ class IntegrationStore:
         return sorted([each["_id"] async for each in found])
 
     async def prepare(self) -> None:
+        """Indexes, and what integrations lack that were made before anything bounded them."""
         await self._integrations.create_indexes(
             [IndexModel([(f"scope.{field}", ASCENDING)]) for field in NAMED.values()]
         )
+        first = {"revision": 1, "changed_by": "$created_by", "changed_at": "$created_at"}
+        unbounded = {"scope": {"$literal": msgspec.to_builtins(EVERYTHING)}}
+        await self._integrations.update_many({"revision": {"$exists": False}}, [{"$set": first | unbounded}])
 
     async def all(self) -> list[Integration]:
         """By name; at most as many as one message carries."""
