@@ -68,6 +68,9 @@ async def test_another_text_of_the_next_release_goes_online_and_is_stored_once(a
         2,
         2,
     )
+    assert stored.script.revision == 2, "stored and online in one step, so that no crash comes between"
+    before = await database["script_versions"].find_one({"script": "collect-databases", "number": 1})
+    assert before["state"] == "retired"
 
 
 async def test_what_people_made_of_them_stays(ask, shipped, database):

@@ -62,11 +62,11 @@ class Shipped:
         if version is None:
             return
         lint, at = await self._checker.check(request.text, request.language), now()
-        version = msgspec.structs.replace(version, lint=lint, by=DROVER, at=at)
+        # Saved as online in one step: a draft that a crash left would never go online, since nothing differs then.
+        goes_online = known.online == newest.number
+        state = VersionState.ONLINE if goes_online else VersionState.DRAFT
+        version = msgspec.structs.replace(version, lint=lint, by=DROVER, at=at, state=state)
         saved = model.with_version(known, version)
-        if not await self._store.save(known, saved, version, request.text):
-            return  # another instance was faster
-        if known.online == newest.number:
-            online = model.moved(saved, version, VersionState.ONLINE, DROVER, at)
-            await self._store.move(saved, online, version.number, VersionState.ONLINE, lint)
-        log.info("script.shipped", script=known.name, version=version.number)
+        saved = msgspec.structs.replace(saved, online=version.number if goes_online else known.online)
+        if await self._store.save(known, saved, version, request.text):  # or another instance was faster
+            log.info("script.shipped", script=known.name, version=version.number)

@@ -121,13 +121,11 @@ class ScriptStore:
         return await self._replace(before, after, None)
 
     async def move(self, before: Script, after: Script, number: int, to: VersionState, lint: Lint) -> bool:
-        """Move a version; with a new one online, the one before is retired. False if the script has moved on."""
+        """Move a version. False if the script has moved on."""
 
         async def work(session: Session) -> bool:
             if not await self._replace(before, after, session):
                 return False
-            if before.online and before.online != after.online:
-                await self._set(before.name, before.online, {"state": VersionState.RETIRED}, session)
             await self._set(before.name, number, {"state": to, "lint": msgspec.to_builtins(lint)}, session)
             return True
 
@@ -139,11 +137,16 @@ class ScriptStore:
         await self._texts.update_one({"_id": version.sha256}, {"$setOnInsert": kept}, upsert=True)
 
     async def _replace(self, before: Script, after: Script, session: Session | None) -> bool:
+        """With another version online, the one before is retired."""
         same = {"_id": before.name, "revision": before.revision}
         update = self.revisions.update(_document(before), _document(after))
-        return bool((await self._scripts.update_one(same, update, session=session)).modified_count)
+        if not (await self._scripts.update_one(same, update, session=session)).modified_count:
+            return False
+        if before.online and before.online != after.online:
+            await self._set(before.name, before.online, {"state": VersionState.RETIRED}, session)
+        return True
 
-    async def _set(self, name: str, number: int, fields: Document, session: Session) -> None:
+    async def _set(self, name: str, number: int, fields: Document, session: Session | None) -> None:
         await self._versions.update_one({"_id": _id(name, number)}, {"$set": fields}, session=session)
 
 
