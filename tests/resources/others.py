@@ -25,6 +25,10 @@ class Others:
         self.away = self.refuses = False
         self.goes_on = asyncio.Event()
         self.goes_on.set()
+        self.reads = asyncio.Event()
+        """Output is told once it is set."""
+        self.reads.set()
+        self.reading = 0
         self.tags = ("collector",)
 
     async def start(self, request, by):
@@ -63,6 +67,8 @@ class Others:
 
     async def output(self, request, _):
         """In pieces."""
+        self.reading += 1
+        await self.reads.wait()
         text = self.said[request.host][request.offset : request.offset + 40]
         return Output(
             text=text,

@@ -294,6 +294,28 @@ async def test_what_runs_when_it_is_deleted_is_not_taken(ask, others):
     assert (done.state, done.reason, await listed(ask)) == ("failed", "collector.unknown", [])
 
 
+async def test_what_is_taken_while_it_is_deleted_is_stale(ask, others):
+    others.said = {await ask.host(): lines(vm("a"))}
+    others.reads.clear()
+    await put(ask)
+    begun = await ask(collectors.run_collector, CollectorRef(name="found"))
+    await until(lambda: others.reading > 0, "its output is read")
+    await ask(collectors.delete_collector, DeleteCollector(name="found"))
+    others.reads.set()
+    done = await ended(ask, begun.id)
+    assert (done.state, done.reason) == ("failed", "collector.unknown")
+    assert [each.stale for each in await listed(ask)] == [True]
+
+
+async def test_nobody_brings_one_back_that_was_deleted_since_they_looked(ask, others):
+    await put(ask)
+    await ask(collectors.delete_collector, DeleteCollector(name="found"))
+    with pytest.raises(Conflict) as refused:
+        await put(ask, revision=1)
+    assert (refused.value.reason, refused.value.details) == ("collector.changed_meanwhile", {"revision": 0})
+    assert (await put(ask, revision=0)).revision == 1
+
+
 async def test_what_it_names_stays_as_long_as_it_does(ask, others):
     await ask.group("web")
     await ask.group("old")

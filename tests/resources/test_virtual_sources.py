@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -214,6 +215,8 @@ async def test_a_source_is_deleted_and_what_it_brought_is_stale(ask, cmdb):
     assert refused.value.reason == "source.changed_meanwhile"
     assert (await ask(sources.delete_source, DeleteSource(name="vms", revision=1))).name == "vms"
     assert [each.stale for each in await listed(ask)] == [True]
+    with pytest.raises(Conflict, match="There is no source vms any more"):
+        await ask(sources.put_source, msgspec.structs.replace(source(cmdb), revision=1))
     for call, request in (
         (sources.delete_source, DeleteSource(name="vms")),
         (sources.show_source, SourceRef(name="vms")),

@@ -69,8 +69,7 @@ class CollectionFollower:
                 await self._end(model.failed(collection, ServiceError(), now()))
 
     async def _look_at(self, collection: Collection) -> None:
-        if await self._collectors.get(collection.collector) is None:
-            raise NotFound("collector.unknown", f"The collector {collection.collector} was deleted meanwhile.")
+        await self._refuse_deleted(collection)
         if not collection.run:
             run = await self._bus.call(runs.start, model.run_of(collection), timeout=START_S)
             started = msgspec.structs.replace(collection, state=CollectionState.RUNNING, run=run.id)
@@ -79,6 +78,12 @@ class CollectionFollower:
         run = await self._bus.call(runs.show, RunRef(run=collection.run))
         if run.ended_at is not None:
             await self._take(collection, run)
+
+    async def _refuse_deleted(self, collection: Collection) -> None:
+        """Raises NotFound. What was taken while somebody deleted the collector is stale like all that it named."""
+        if await self._collectors.get(collection.collector) is None:
+            await self._virtual.forsake(collection.collector)
+            raise NotFound("collector.unknown", f"The collector {collection.collector} was deleted meanwhile.")
 
     async def _take(self, collection: Collection, run: Run) -> None:
         taking, tally = Taking(self._virtual, collection.collector, report=run.id), Tally()
@@ -92,6 +97,7 @@ class CollectionFollower:
         if not (collection.program.targets.local and tally.doubtful):
             async for _ in taking.missed(doubtful=tally.doubtful):
                 pass
+        await self._refuse_deleted(collection)
         counts = {name: taking.counts[name] for name in ("new", "changed", "unchanged", "missed", "stale")}
         await self._end(model.ended(collection, tally, counts, now()))
 

@@ -1,5 +1,7 @@
 """Defining collectors, running them, and looking at what came of it. Each public method is one use case."""
 
+from functools import partial
+
 import structlog
 
 from contracts.accounts import ResolveAccount, resolve_account
@@ -53,8 +55,7 @@ class CollectorService:
         names = model.names(request.program, await self._groups_of(request.program.targets))
         while True:
             before = await self._collectors.get(request.name)
-            if before is not None:
-                await self._collectors.revisions.check(request.revision, before.revision, before.name)
+            await self._collectors.revisions.check(request.revision, before.revision if before else 0, request.name)
             collector = model.put(request, before, principal.name, now())
             if await self._collectors.save(collector, before, names):
                 note(before=before, after=collector)
@@ -74,8 +75,7 @@ class CollectorService:
         while True:
             collector = await self._get(request.name)
             await self._collectors.revisions.check(request.revision, collector.revision, collector.name)
-            if await self._collectors.remove(collector):
-                await self._virtual.forsake(collector.name)
+            if await self._virtual.end(collector.name, partial(self._collectors.remove, collector)):
                 note(before=collector)
                 log.info("collector.deleted", collector=collector.name, by=principal.name)
                 return collector

@@ -9,7 +9,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 
 from contracts.collectors import Collection, Collector, ListCollections, ListCollectors
 from contracts.names import NameKind
-from runtime.mongo import Database, Document, DuplicateKeyError, now
+from runtime.mongo import Database, Document, DuplicateKeyError, Session, now
 from runtime.revisions import Fields, Revisions, fields
 from services.resources.collectors.model import name_of
 
@@ -63,10 +63,10 @@ class CollectorStore:
         update = self.revisions.update(_defined(before), document)
         return bool((await self._collectors.update_one(seen, update)).matched_count)
 
-    async def remove(self, collector: Collector) -> bool:
+    async def remove(self, collector: Collector, session: Session) -> bool:
         """False if the collector has moved on."""
-        done = await self._collectors.delete_one({"_id": collector.name, "revision": collector.revision})
-        return bool(done.deleted_count)
+        same = {"_id": collector.name, "revision": collector.revision}
+        return bool((await self._collectors.delete_one(same, session=session)).deleted_count)
 
     async def due(self) -> Collector | None:
         """One whose time has come."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Collection
 from datetime import timedelta
+from functools import partial
 
 import msgspec
 import structlog
@@ -50,8 +51,7 @@ class SourceService:
         model.check(request, self._allowed)
         while True:
             before = await self._sources.get(request.name)
-            if before is not None:
-                await self._sources.revisions.check(request.revision, before.revision, before.name)
+            await self._sources.revisions.check(request.revision, before.revision if before else 0, request.name)
             source = _put(request, before, principal)
             secret = await self._secret(request, before)
             if await self._sources.save(msgspec.structs.replace(source, has_secret=bool(secret)), before, secret):
@@ -81,8 +81,7 @@ class SourceService:
         while True:
             source = await self._get(request.name)
             await self._sources.revisions.check(request.revision, source.revision, source.name)
-            if await self._sources.remove(source):
-                await self._virtual.forsake(importing.collector(source.name))
+            if await self._virtual.end(importing.collector(source.name), partial(self._sources.remove, source)):
                 note(before=source)
                 log.info("source.deleted", source=source.name, by=principal.name)
                 return source

@@ -7,7 +7,7 @@ import msgspec
 from pymongo import ASCENDING, IndexModel
 
 from contracts.sources import ListSources, Source
-from runtime.mongo import Database, Document, DuplicateKeyError, now
+from runtime.mongo import Database, Document, DuplicateKeyError, Session, now
 from runtime.revisions import Fields, Revisions, fields
 
 SECRET = "secret"  # noqa: S105  the name of a field
@@ -47,10 +47,10 @@ class SourceStore:
         update = self.revisions.update(_to_document(before, await self.closed_secret(source.name)), document)
         return bool((await self._sources.update_one(kept, update)).matched_count)
 
-    async def remove(self, source: Source) -> bool:
+    async def remove(self, source: Source, session: Session) -> bool:
         """False if the source has moved on."""
-        done = await self._sources.delete_one({"_id": source.name, "revision": source.revision})
-        return bool(done.deleted_count)
+        same = {"_id": source.name, "revision": source.revision}
+        return bool((await self._sources.delete_one(same, session=session)).deleted_count)
 
     async def due(self) -> Source | None:
         """One whose time has come."""

@@ -1,13 +1,13 @@
 """Virtual resources in MongoDB. What is missing is marked and stays."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 
 import msgspec
 from pymongo import ASCENDING, IndexModel, ReplaceOne
 
 from contracts.virtual import ListVirtual, Virtual, VirtualCount
-from runtime.mongo import Database, Document
+from runtime.mongo import Database, Document, Session, together
 from services.resources.hosts.criteria import LIVE, Condition, all_of
 from services.resources.hosts.model import is_ip
 from services.resources.virtual.model import Places
@@ -17,6 +17,7 @@ _LAST_CHARACTER = "\U0010ffff"
 
 class VirtualStore:
     def __init__(self, database: Database) -> None:
+        self._database = database
         self._virtual, self._hosts = database["virtual"], database["hosts"]
 
     async def prepare(self) -> None:
@@ -58,9 +59,21 @@ class VirtualStore:
                 owners.setdefault(ip, []).append(document["_id"])
         return Places(frozenset([document["_id"] for document in await by_id.to_list(None)]), owners)
 
-    async def forsake(self, collector: str) -> None:
+    async def end(self, collector: str, remove: Callable[[Session], Awaitable[bool]]) -> bool:
+        """Forsake what it named if `remove` removes it; both count, or neither. False if it does not."""
+
+        async def work(session: Session) -> bool:
+            removed = await remove(session)
+            if removed:
+                await self.forsake(collector, session)
+            return removed
+
+        return await together(self._database, work)
+
+    async def forsake(self, collector: str, session: Session | None = None) -> None:
         """Nobody will report any more what this one named: all of it is stale from now on."""
-        await self._virtual.update_many({"collector": collector, "stale": False}, {"$set": {"stale": True}})
+        fresh = {"collector": collector, "stale": False}
+        await self._virtual.update_many(fresh, {"$set": {"stale": True}}, session=session)
 
     async def put(self, resources: Sequence[Virtual]) -> None:
         if resources:
