@@ -38,6 +38,7 @@ from contracts.agents import (
     RunScript,
     Stored,
     StoredItem,
+    TaskState,
     Verb,
 )
 from contracts.errors import Unavailable
@@ -149,6 +150,14 @@ class Dispatcher:
         """The newest answer."""
         await until(lambda: bool(self.acks_of(own, task, verb)), f"an answer to {verb} of {task}", DEADLINE_S)
         return self.acks_of(own, task, verb)[-1]
+
+    async def answered(self, own: Identity, task: str, state: TaskState) -> None:
+        """Some answer to the command says this; on a busy machine there are others before it."""
+        await until(
+            lambda: state in {ack.state for ack in self.acks_of(own, task)},
+            f"the answer {state} for {task}",
+            DEADLINE_S,
+        )
 
     def acks_of(self, own: Identity, task: str, verb: Verb = Verb.RUN) -> list[Ack]:
         return [ack for host, ack in self.acks if (host, ack.task, ack.verb) == (own.host, task, verb)]

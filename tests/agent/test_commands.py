@@ -100,7 +100,7 @@ async def test_what_can_never_start_is_reported_as_refused_and_stays_so(
     assert report.started_at is None
     await until(lambda: task not in agent.parts.tasks, "the report is stored")
     await jobs.run(own, "true", task=task)
-    await until(lambda: TaskState.STORED in {ack.state for ack in jobs.acks_of(own, task)}, "the task is known as over")
+    await jobs.answered(own, task, TaskState.STORED)
     assert len(jobs.reports(own, task)) == 1
 
 
@@ -174,7 +174,7 @@ async def test_a_cancel_that_comes_first_keeps_the_script_from_starting(jobs: Di
 async def test_stop_ends_a_running_script(jobs: Dispatcher, home: Home):
     own = await reached(jobs, await home.agent())
     task = await jobs.run(own, "echo begun; sleep 1000")
-    assert (await jobs.ack(own, task)).state is TaskState.RUNNING
+    await jobs.answered(own, task, TaskState.RUNNING)
     await jobs.cancel(own, task)
     assert (await jobs.ack(own, task, Verb.CANCEL)).state in {TaskState.ACCEPTED, TaskState.RUNNING}
     assert (await jobs.report(own, task)).outcome is Outcome.STOPPED
@@ -239,7 +239,7 @@ async def test_a_report_is_freed_by_the_receipt_that_its_grant_promised_and_by_n
         jobs.stores = True
     await jobs.frees(own, other, lambda: other not in agent.parts.tasks)
     await jobs.run(own, "true", task=task)
-    assert (await jobs.ack(own, task)).state is TaskState.STORED
+    await jobs.answered(own, task, TaskState.STORED)
 
 
 async def test_masked_parameters_reach_the_script_and_nothing_else(jobs: Dispatcher, home: Home):

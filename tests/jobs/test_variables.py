@@ -141,13 +141,13 @@ async def test_a_run_is_pending_until_all_values_are_there_and_its_hosts_may_be_
     names = many(jobs)
     gate = jobs.resolving = Gate(names[: preparation.PAGE])
     agents = [await jobs.agent(name) for name in (names[0], names[-1])]
-    run = await jobs.start(*names, needs_variables=True, offline_wait_s=1)
+    run = await jobs.start(*names, needs_variables=True, offline_wait_s=4)
     await gate.asked.wait()
     shown = await jobs.show(run)
     assert (shown.state, shown.started_at, shown.counts.pending) == (RunState.PENDING, None, len(names))
     assert not any(agent.started for agent in agents)
     assert gate.moments == {None, shown.variables_at}, "the first asks, everything else names that moment"
-    await until(lambda: datetime.now(UTC) > shown.created_at + timedelta(seconds=1), "hosts may not be away any more")
+    await until(lambda: datetime.now(UTC) > shown.created_at + timedelta(seconds=4), "hosts may not be away any more")
     gate.open()
     ended = await jobs.ended(run)
     assert (ended.counts.succeeded, ended.counts.offline) == (2, len(names) - 2)
