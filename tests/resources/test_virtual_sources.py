@@ -225,6 +225,17 @@ async def test_a_source_is_deleted_and_what_it_brought_is_stale(ask, cmdb):
             await ask(call, request)
 
 
+async def test_what_a_plan_brings_after_its_source_was_deleted_is_stale(ask, cmdb):
+    await ask.host(ips=["10.1.0.1"])
+    cmdb.machines = [row("a", "10.1.0.1")]
+    await ask(sources.put_source, source(cmdb))
+    planned = await fetched(ask, dry_run=True)
+    await ask(sources.delete_source, DeleteSource(name="vms"))
+    await ask(imports.apply_import, ImportRef(id=planned.id))
+    assert counts(await finished(ask, planned.id)) == {"rows": 1, "new": 1, "done": 1}
+    assert [(each.name, each.stale) for each in await listed(ask)] == [("a", True)]
+
+
 async def test_fields_of_hosts_are_none_of_virtual_resources(ask, cmdb):
     for columns in ({"a": "hostname"}, {"a": "known.$x"}, {"a": "known."}, {"a": "known.a\n"}):
         request = {"name": "vms", "mapping": {"url": cmdb.url}, "virtual": {"columns": columns}}

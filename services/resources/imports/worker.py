@@ -138,6 +138,8 @@ class ImportWorker:
                     return
         except ServiceError as error:
             state, reason, message = ImportState.FAILED, error.reason, error.message
+        if self._sources is not None:
+            await self._sources.forsake_if_deleted(work)
         await self._ended(work, state, comparison, reason, message)
 
     async def _fetch(self, work: Import) -> None:

@@ -77,7 +77,8 @@ class SourceService:
         return Sources(sources=page, next=page[-1].name if len(found) > request.limit else "")
 
     async def delete(self, request: DeleteSource, principal: Principal) -> Source:
-        """Hosts that it named stay as they are. An import that is asking it fails, since there is none to ask."""
+        """Hosts that it named stay as they are. An import that is asking it fails, since there is none to ask; one
+        that is asked already is applied."""
         while True:
             source = await self._get(request.name)
             await self._sources.revisions.check(request.revision, source.revision, source.name)
@@ -85,6 +86,11 @@ class SourceService:
                 note(before=source)
                 log.info("source.deleted", source=source.name, by=principal.name)
                 return source
+
+    async def forsake_if_deleted(self, work: Import) -> None:
+        """What an import brought that was applied after its source was deleted is stale like the rest."""
+        if work.virtual is not None and await self._sources.get(work.rules.source) is None:
+            await self._virtual.forsake(importing.collector(work.rules.source))
 
     async def run(self, request: RunSource, principal: Principal) -> Import:
         begun = await self._begin(await self._get(request.name), principal.name, dry_run=request.dry_run)
