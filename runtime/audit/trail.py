@@ -11,14 +11,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
 import structlog
 from structlog.contextvars import get_contextvars
 
-from contracts.audit import OK, Actor, AuditKind, AuditRow, row_digest, to_millisecond
+from contracts.audit import OK, Actor, AuditKind, AuditRow, row_digest
 from contracts.errors import ServiceError, Unavailable
 from contracts.kinds import Call
 from contracts.people import Principal
@@ -26,7 +25,7 @@ from contracts.redaction import written
 from runtime.audit.noting import Noted, noting
 from runtime.audit.refusals import Refusals
 from runtime.audit.store import AuditStore
-from runtime.mongo import PyMongoError
+from runtime.mongo import PyMongoError, now
 
 R = TypeVar("R")
 
@@ -64,7 +63,7 @@ class Trail:
         self._waiting: deque[_Waiting] = deque()
         self._writing: asyncio.Task[None] | None = None
         self._urgent = asyncio.Event()
-        self._refusals = Refusals(lambda row: self._put(_Waiting(msgspec.structs.replace(row, at=_now()))))
+        self._refusals = Refusals(lambda row: self._put(_Waiting(msgspec.structs.replace(row, at=now()))))
         self.lost = 0
         """Rows about an end or a denial that could not be written."""
 
@@ -102,7 +101,7 @@ class Trail:
             service=self._service,
             chain="",
             n=0,
-            at=_now(),
+            at=now(),
             kind=kind,
             who=Actor.of(who),
             call=call.subject,
@@ -198,7 +197,7 @@ def _name(message: Any) -> str:
 def _end(asked: AuditRow, outcome: str, noted: Noted) -> AuditRow:
     return msgspec.structs.replace(
         asked,
-        at=_now(),
+        at=now(),
         kind=AuditKind.DONE,
         request="",
         ref=asked.id,
@@ -207,7 +206,3 @@ def _end(asked: AuditRow, outcome: str, noted: Noted) -> AuditRow:
         after=noted.after,
         digest="",
     )
-
-
-def _now() -> datetime:
-    return to_millisecond(datetime.now(UTC))

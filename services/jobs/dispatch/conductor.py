@@ -9,7 +9,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from math import inf
 from typing import Any
 
@@ -20,6 +19,7 @@ from contracts.agents import Ack, Cancel, TaskState, Verb
 from contracts.errors import Conflict, NotFound, Unavailable
 from contracts.runs import Counts
 from contracts.states import Live, RunState
+from runtime import mongo
 from runtime.bus import Disconnected
 from runtime.mongo import PyMongoError
 from services.jobs.dispatch.part import Doing, Part, Step, Terms, next_step, refused, unsealable
@@ -254,7 +254,7 @@ class Conductor:
         except Refused as error:
             refusal = error.refusal
             log.info("run.refused", run=self.record.id, reason=refusal.reason)
-        now = _now()
+        now = mongo.now()
         await self._move(RunState.RUNNING, started_at=self.record.started_at or now, sending_at=now, refusal=refusal)
         if self.record.state is RunState.RUNNING:
             self.terms = self._made_terms()
@@ -303,7 +303,7 @@ class Conductor:
             for part, step in concluded
             if not part.ended
         }
-        facts = await self._tools.outcomes.conclude(self.record, self.wave.id, verdicts, _now())
+        facts = await self._tools.outcomes.conclude(self.record, self.wave.id, verdicts, mongo.now())
         self.taken(facts)
         for fact in facts:
             self._tools.counters[f"verdict_{fact.outcome}"] += not fact.report
@@ -318,7 +318,7 @@ class Conductor:
         counts = self.counts()
         # Reports may come in at any time; `recount` has them counted by whoever sees this run next.
         try:
-            await self._move(model.end_state(self.record.state, counts), ended_at=_now(), counts=counts, recount=1)
+            await self._move(model.end_state(self.record.state, counts), ended_at=mongo.now(), counts=counts, recount=1)
         except Conflict:
             self.nudge()
             return False
@@ -386,7 +386,3 @@ class Conductor:
         self.let_go()
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -15,6 +15,7 @@ from contracts.errors import Conflict, ServiceError
 from contracts.people import Principal
 from contracts.runs import Action, Counts, ListRuns, RetryRun, Run, RunRef, Runs, RunSummary, StartRun, StopRun
 from contracts.states import LIVE_RUN, RunState
+from runtime import mongo
 from runtime.bus import Bus
 from runtime.ids import run_id
 from runtime.paging import fitting
@@ -66,7 +67,7 @@ class RunService:
         if key and (known := await self.store.by_idempotency(key)):
             return _same(known, content)
         planned = await plan(self.bus, request, by)
-        now = _now()
+        now = mongo.now()
         record = self._record(planned, by, now, idempotency=key, content=content)
         check_travels(shown(record))
         at = await variables.looked_at(self.bus, self.box, record, planned.chosen.hosts)
@@ -113,7 +114,7 @@ class RunService:
             record = await self._get(request.run, by, STOP)
             if record.state not in {RunState.PENDING, RunState.RUNNING}:
                 return await self._stopped_before(record)
-            action = Action(what="stop", by=_noted(by), at=_now(), why=request.why)
+            action = Action(what="stop", by=_noted(by), at=mongo.now(), why=request.why)
             try:
                 moved = await self.store.move(record, RunState.STOPPING, action=action)
             except Conflict:
@@ -142,7 +143,7 @@ class RunService:
         if not hosts:
             raise Conflict("run.nothing_to_retry", "No host of the run failed.")
         await replan(self.bus, record, hosts, by)
-        now = _now()
+        now = mongo.now()
         wave = _wave(record, hosts, now, attempt=record.tries + 1)
         changes = {
             "state": record.to(RunState.PENDING),
@@ -238,9 +239,3 @@ def _wave(record: RunRecord, hosts: Sequence[Target], now: datetime, attempt: in
         started_at=now,
         hosts=tuple(hosts),
     )
-
-
-def _now() -> datetime:
-    """MongoDB keeps milliseconds, so nothing finer is said before it is kept."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
