@@ -216,6 +216,19 @@ async def test_a_run_that_is_stopped_while_values_are_collected_starts_nothing(j
     assert not agent.started
 
 
+async def test_a_run_is_stopped_while_config_does_not_answer(jobs):
+    names = many(jobs)
+    gate = jobs.resolving = Gate(names[: preparation.PAGE])
+    agent = await jobs.agent(names[0])
+    run = await jobs.start(*names, needs_variables=True)
+    await gate.asked.wait()
+    await jobs.ask(runs.stop, StopRun(run=run.id))
+    ended = await jobs.ended(run)
+    gate.open()
+    assert (ended.state, ended.counts.cancelled) == (RunState.STOPPED, len(names))
+    assert not agent.started
+
+
 async def test_a_config_service_that_is_away_meanwhile_holds_the_run_up_and_spoils_nothing(jobs):
     jobs.known("h-1")
     agent, left = await jobs.agent("h-1"), [Unavailable("bus.no_answer", "Nobody.")]

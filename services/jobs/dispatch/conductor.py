@@ -109,6 +109,7 @@ class Conductor:
     def nudge(self) -> None:
         """The run was changed in MongoDB: read it."""
         self._look_again = True
+        self._preparation.interrupt()
         self._wake.set()
 
     def compare(self) -> None:

@@ -3,6 +3,8 @@
 It is kept as it comes, and nothing is kept twice: whoever takes the run over goes on where the holder before ended.
 """
 
+import asyncio
+
 from contracts.errors import Conflict, Forbidden, Invalid, NotFound
 from contracts.runs import Refusal
 from runtime.bus import Bus
@@ -27,10 +29,25 @@ class Preparation:
     def __init__(self, bus: Bus, values: ValueStore, box: Box, record: RunRecord, wave: Wave) -> None:
         self._bus, self._values, self._box, self._record, self._task = bus, values, box, record, wave.id
         self._left = [host.id for host in wave.hosts] if record.needs_variables else []
+        self._step: asyncio.Task[bool] | None = None
 
     async def step(self) -> bool:
         """Collect some more; False if nothing is left to do. Raises Refused, and Unavailable if it is to be tried
         again."""
+        self._step = asyncio.create_task(self._some(), name=f"run {self._record.id} prepares")
+        try:
+            await asyncio.wait([self._step])
+            return self._step.cancelled() or self._step.result()
+        finally:
+            self._step.cancel()
+            self._step = None
+
+    def interrupt(self) -> None:
+        """Somebody wants something else of the run: config may take long to answer, and a stop waits for nobody."""
+        if self._step is not None:
+            self._step.cancel()
+
+    async def _some(self) -> bool:
         page = self._left[:PAGE]
         there = await self._values.there(self._task, page) if page else set()
         if missing := [host for host in page if host not in there]:
