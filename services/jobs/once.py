@@ -5,12 +5,9 @@ from typing import NamedTuple
 
 import bson
 from bson.errors import InvalidDocument
-from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.errors import BulkWriteError
 
-from runtime.mongo import Document
-
-Collection = AsyncIOMotorCollection[Document]
+from runtime.mongo import Collection, Document
 
 _DUPLICATE = 11_000
 _NOT_BSON = (InvalidDocument, OverflowError, UnicodeError, ValueError)

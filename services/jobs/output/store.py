@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator, Sequence
 
-from runtime.mongo import Database, Document
-from services.jobs.once import Collection, Inserted, insert_once
+from runtime.mongo import Collection, Database, Document
+from services.jobs.once import Inserted, insert_once
 from services.jobs.output.pieces import Piece
 
 CHUNKS_AT_ONCE = 2

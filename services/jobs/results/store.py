@@ -8,8 +8,8 @@ import structlog
 
 from contracts.runs import HostOutcome
 from contracts.states import LIVE_RUN, Outcome
-from runtime.mongo import Database, Document
-from services.jobs.once import Collection, Inserted, insert_once
+from runtime.mongo import Collection, Database, Document
+from services.jobs.once import Inserted, insert_once
 from services.jobs.results import documents
 from services.jobs.results.documents import REPORT, VERDICT, outcome_id
 from services.jobs.runs.model import Fact, RunRecord
