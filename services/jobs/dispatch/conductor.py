@@ -223,7 +223,7 @@ class Conductor:
 
     async def _turn(self) -> bool:
         """True when the run is closed."""
-        if self._look_again:
+        while self._look_again:  # a word that came during the read is not to wait for what follows
             await self._read_again()
         if self.record.state is RunState.PENDING and not await self._begun():
             self._wake.set()
