@@ -15,7 +15,7 @@ from contracts.variables import HostValues
 from services.jobs.dispatch import preparation
 from services.jobs.runs.variables import LOOKED_AT, document
 from tests.jobs.rig import OPERATOR, rig
-from tests.servers import until
+from tests.servers import READY_S, until
 
 SCRIPT = '. "$DROVER_LIB"; drover_var region.id'
 
@@ -216,13 +216,15 @@ async def test_a_run_that_is_stopped_while_values_are_collected_starts_nothing(j
     assert not agent.started
 
 
-async def test_a_run_is_stopped_while_config_does_not_answer(jobs):
+async def test_a_run_is_stopped_while_config_does_not_answer(jobs, monkeypatch):
+    monkeypatch.setattr("services.jobs.runs.variables.PAGE_S", 10 * READY_S)
     names = many(jobs)
     gate = jobs.resolving = Gate(names[: preparation.PAGE])
     agent = await jobs.agent(names[0])
     run = await jobs.start(*names, needs_variables=True)
     await gate.asked.wait()
     await jobs.ask(runs.stop, StopRun(run=run.id))
+    # Long before config would have to have answered.
     ended = await jobs.ended(run)
     gate.open()
     assert (ended.state, ended.counts.cancelled) == (RunState.STOPPED, len(names))
