@@ -132,6 +132,9 @@ REASONS: dict[str, Reason] = {
         409, "Several hosts have the IP of a record.", "Correct the hosts, or give an id."
     ),
     "virtual.twice": Reason(409, "A report names the same resource of a host twice.", "Have it named once."),
+    "virtual.others_name": Reason(
+        409, "A report is in the name of a collector that runs by itself.", "Report by another name, or run it."
+    ),
     "virtual.incomplete": Reason(422, "A part of a host's output is missing.", "Run the collector again."),
     "virtual.too_large": Reason(413, "The output of a host is larger than a report can be.", "Split the collector."),
     "collector.unknown": Reason(404, "There is no such collector.", "See `drover collector list`."),

@@ -81,7 +81,7 @@ def report(session: Session, collector: str, run: str | None, host: str | None, 
 
     \b
     Examples:
-      drover x -f collectors/databases.py -t idc=js && drover virtual report databases --run 018f3c2a7b1d6da7
+      drover x -f collectors/databases.py -t idc=js && drover virtual report by-hand --run 018f3c2a7b1d6da7
       ssh nas1 ./collector | drover virtual report nas --host nas1
     """
     if bool(run) == bool(host):

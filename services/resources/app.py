@@ -237,7 +237,7 @@ def _answers(
             imports=ImportService(stores.imports, worker.wake),
             sources=sources,
             inits=following.inits,
-            virtual=VirtualService(stores.virtual, stores.hosts, groups),
+            virtual=VirtualService(stores.virtual, stores.hosts, groups, stores.collectors),
             collectors=CollectorService(stores.collectors, stores.virtual, targets, groups, bus),
             group=GroupService(stores.groups, stores.members, groups, names),
             membership=MembershipService(stores.members, groups),

@@ -25,7 +25,7 @@ from contracts.runs import StoredScript
 from contracts.virtual import STALE_AFTER, VirtualKind
 from runtime.mongo import now
 from tests.resources.people import ADMIN, OPERATOR
-from tests.resources.test_virtual import database, lines, listed, vm
+from tests.resources.test_virtual import database, lines, listed, report, vm
 from tests.servers import until
 
 
@@ -138,6 +138,19 @@ async def test_on_the_management_host_each_line_names_its_host(ask, others):
     with pytest.raises(Invalid) as refused:
         await put(ask, program={"targets": Targets(local=True, idcs=("js",))})
     assert refused.value.reason == "collector.bad_targets"
+
+
+async def test_nobody_else_reports_in_its_name(ask, others):
+    host = await ask.host()
+    others.said = {host: lines(vm("a"))}
+    await put(ask)
+    await run(ask)
+    with pytest.raises(Conflict, match="runs by itself") as refused:
+        await report(ask, host, "", "found")
+    assert refused.value.reason == "virtual.others_name"
+    assert [each.missed for each in await listed(ask)] == [0]
+    await ask(collectors.delete_collector, DeleteCollector(name="found"))
+    assert (await report(ask, host, lines(vm("a")), "found")).changed == 1, "a name that is free again"
 
 
 async def test_no_host_tells_of_another(ask, others):

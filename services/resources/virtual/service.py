@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from contracts.errors import ServiceError
+from contracts.errors import Conflict, ServiceError
 from contracts.people import Principal
 from contracts.virtual import (
     CountVirtual,
@@ -18,6 +18,7 @@ from contracts.virtual import (
 )
 from runtime.authorize import scopes
 from runtime.paging import fitting
+from services.resources.collectors.store import CollectorStore
 from services.resources.groups.reader import GroupReader
 from services.resources.hosts.service import unknown
 from services.resources.hosts.store import HostStore
@@ -29,13 +30,16 @@ log = structlog.get_logger()
 
 
 class VirtualService:
-    def __init__(self, virtual: VirtualStore, hosts: HostStore, groups: GroupReader) -> None:
-        self._virtual, self._hosts, self._groups = virtual, hosts, groups
+    def __init__(
+        self, virtual: VirtualStore, hosts: HostStore, groups: GroupReader, collectors: CollectorStore
+    ) -> None:
+        self._virtual, self._hosts, self._groups, self._collectors = virtual, hosts, groups, collectors
 
     async def report(self, request: ReportVirtual, principal: Principal) -> ReportTaken:
         visible = await self._groups.visible(scopes(principal, report_virtual.needs))
         if await self._hosts.get(request.host, visible) is None:
             raise unknown(request.host)
+        await self._refuse_foreign(request.collector)
         records, refused = await asyncio.to_thread(model.read, request.lines, host=request.host)
         model.refuse_too_many(records)
         taking = Taking(self._virtual, request.collector)
@@ -48,6 +52,15 @@ class VirtualService:
         taken = ReportTaken(**{name: taking.counts[name] for name in names}, rejected=model.rejected(refused))
         log.info("virtual.reported", host=request.host, new=taken.new, stale=taken.stale, by=principal.name)
         return taken
+
+    async def _refuse_foreign(self, name: str) -> None:
+        """What a collector found is for its runs alone to say."""
+        if await self._collectors.get(name) is not None:
+            raise Conflict(
+                "virtual.others_name",
+                f"{name} is a collector that runs by itself; a report in its name would make stale what it found."
+                " Report by another name, or run it.",
+            )
 
     async def list(self, request: ListVirtual, principal: Principal) -> VirtualResources:
         visible = await self._groups.visible(scopes(principal, list_virtual.needs))
