@@ -174,6 +174,16 @@ async def test_all_pages_are_read_however_they_continue(ask, cmdb, path, mapping
     assert counts(await asked(ask, source(cmdb, path, **mapping))) == {"rows": 5, "unchanged": 5}
 
 
+@pytest.mark.parametrize("secret", [None, ""])
+async def test_who_would_be_asked_without_the_secret_that_it_wants_is_refused(ask, cmdb, secret):
+    wanted = source(cmdb, "/whole", rows="", secret=secret, auth=SourceAuth.BEARER)
+    with pytest.raises(Invalid, match="none is known") as told:
+        await ask(sources.put_source, wanted)
+    assert told.value.reason == "source.secret_missing"
+    with pytest.raises(NotFound):
+        await ask(sources.show_source, SourceRef(name="cmdb"))
+
+
 @pytest.mark.parametrize("auth", [{"auth": SourceAuth.BEARER}, {"auth": SourceAuth.HEADER, "header": "X-Key"}])
 async def test_the_secret_is_sent_kept_closed_and_never_shown(ask, cmdb, auth):
     wanted = source(cmdb, "/whole", rows="", secret=TOKEN, **auth)

@@ -57,6 +57,13 @@ def check_secret(mapping: SourceMapping, secret: str) -> None:
         )
 
 
+def check_complete(mapping: SourceMapping, *, has_secret: bool) -> None:
+    """Raises Invalid."""
+    if mapping.auth is not SourceAuth.NONE and not has_secret:
+        message = f"With auth `{mapping.auth}` a secret is sent, and none is known: give it, or ask without auth."
+        raise Invalid("source.secret_missing", message)
+
+
 def same_place(one: str, other: str) -> bool:
     """Whether the two addresses are of one server, so that a secret for the one may go to the other."""
     return URL(one).origin() == URL(other).origin()

@@ -54,6 +54,7 @@ class SourceService:
             await self._sources.revisions.check(request.revision, before.revision if before else 0, request.name)
             source = _put(request, before, principal)
             secret = await self._secret(request, before)
+            model.check_complete(request.mapping, has_secret=bool(secret))
             if await self._sources.save(msgspec.structs.replace(source, has_secret=bool(secret)), before, secret):
                 log.info("source.put", source=source.name, by=principal.name)
                 return msgspec.structs.replace(source, has_secret=bool(secret))
